@@ -1,0 +1,104 @@
+"""Two-layer networks trained to certified global optimality by convex optimization.
+
+A training problem goes in, a network comes out, and a certificate says how far that network can at most be from the
+best network of any width. ``import convexnet`` loads nothing heavy: every public name is imported on first use.
+
+Examples
+--------
+>>> import convexnet
+>>> problem = convexnet.TrainingProblem([[-1.0], [0.0], [1.0]], [1.0, 0.0, 1.0], reg=0.1)
+>>> solution = convexnet.solve(problem)
+>>> solution.certificate.verdict
+'optimal'
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from convexnet._lazy import lazy_attributes
+
+if TYPE_CHECKING:
+    from convexnet import (
+        arrangements,
+        baselines,
+        certificates,
+        datasets,
+        errors,
+        losses,
+        networks,
+        plotting,
+        pricing,
+        programs,
+        solving,
+    )
+    from convexnet.arrangements import PatternSet, enumerate_patterns, sample_patterns
+    from convexnet.baselines import train
+    from convexnet.certificates import Certificate, certify
+    from convexnet.losses import get_loss
+    from convexnet.networks import GatedNetwork, ShallowNetwork
+    from convexnet.pricing import reg_max
+    from convexnet.problem import TrainingProblem
+    from convexnet.solving import Solution, compare, solve
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Certificate",
+    "GatedNetwork",
+    "PatternSet",
+    "ShallowNetwork",
+    "Solution",
+    "TrainingProblem",
+    "__version__",
+    "arrangements",
+    "baselines",
+    "certificates",
+    "certify",
+    "compare",
+    "datasets",
+    "enumerate_patterns",
+    "errors",
+    "get_loss",
+    "losses",
+    "networks",
+    "plotting",
+    "pricing",
+    "programs",
+    "reg_max",
+    "sample_patterns",
+    "solve",
+    "solving",
+    "train",
+]
+
+__getattr__, __dir__ = lazy_attributes(
+    __name__,
+    {
+        "TrainingProblem": "convexnet.problem",
+        "get_loss": "convexnet.losses",
+        "ShallowNetwork": "convexnet.networks",
+        "GatedNetwork": "convexnet.networks",
+        "PatternSet": "convexnet.arrangements",
+        "enumerate_patterns": "convexnet.arrangements",
+        "sample_patterns": "convexnet.arrangements",
+        "reg_max": "convexnet.pricing",
+        "train": "convexnet.baselines",
+        "Certificate": "convexnet.certificates",
+        "certify": "convexnet.certificates",
+        "Solution": "convexnet.solving",
+        "solve": "convexnet.solving",
+        "compare": "convexnet.solving",
+        "arrangements": "convexnet.arrangements",
+        "baselines": "convexnet.baselines",
+        "certificates": "convexnet.certificates",
+        "datasets": "convexnet.datasets",
+        "errors": "convexnet.errors",
+        "losses": "convexnet.losses",
+        "networks": "convexnet.networks",
+        "plotting": "convexnet.plotting",
+        "pricing": "convexnet.pricing",
+        "programs": "convexnet.programs",
+        "solving": "convexnet.solving",
+    },
+)
