@@ -8,13 +8,13 @@ r"""The training problem: data, loss, regularisation and conventions in one immu
 
 from __future__ import annotations
 
-import hashlib
 import math
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from ._hashing import hash_arrays
 from ._validation import as_matrix, as_sample_weight, check_choice, check_flag, check_positive
 from .errors import DataError, NetworkError, ProblemError
 from .losses import Loss, get_loss
@@ -22,26 +22,10 @@ from .networks.activations import ACTIVATIONS, slope
 from .networks.gated import GatedNetwork
 from .networks.shallow import ShallowNetwork
 
-__all__ = ["BIASES", "NORMS", "TrainingProblem", "hash_arrays"]
+__all__ = ["BIASES", "NORMS", "TrainingProblem"]
 
 BIASES = ("penalized", "free", "none")
 NORMS = ("l2", "l1")
-
-
-def hash_arrays(*arrays: np.ndarray) -> str:
-    """SHA-256 over the shapes and little-endian float64 bytes of the arrays, in order.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> hash_arrays(np.zeros(2))[:12] == hash_arrays(np.zeros((2, 1)))[:12]
-    False
-    """
-    digest = hashlib.sha256()
-    for array in arrays:
-        digest.update(repr(tuple(int(s) for s in array.shape)).encode())
-        digest.update(np.ascontiguousarray(array, dtype="<f8").tobytes())
-    return digest.hexdigest()
 
 
 class TrainingProblem:

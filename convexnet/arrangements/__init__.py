@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from .._lazy import lazy_attributes
 
 if TYPE_CHECKING:
     from ._reduction import exact_rank
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from .facets import cell_facets
     from .patterns import CellRays, PatternSet, data_hash
     from .projection import CellProjection, project_onto_cell
-    from .sampling import sample_patterns
+    from .sampling import patterns_at, sample_patterns
 
 _MODULES = {
     "CellProjection": "projection",
@@ -23,6 +24,7 @@ _MODULES = {
     "data_hash": "patterns",
     "enumerate_patterns": "enumeration",
     "exact_rank": "_reduction",
+    "patterns_at": "sampling",
     "project_onto_cell": "projection",
     "sample_patterns": "sampling",
 }
@@ -36,16 +38,9 @@ __all__ = [
     "data_hash",
     "enumerate_patterns",
     "exact_rank",
+    "patterns_at",
     "project_onto_cell",
     "sample_patterns",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f".{_MODULES[name]}", __name__), name)
-
-
-def __dir__() -> list[str]:
-    return list(__all__)
+__getattr__, __dir__ = lazy_attributes(__name__, {name: f"{__name__}.{module}" for name, module in _MODULES.items()})

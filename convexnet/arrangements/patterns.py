@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from .._hashing import hash_arrays
 from .._validation import as_matrix
 from ..errors import PatternError
 
@@ -26,12 +26,9 @@ def data_hash(X: Any) -> str:
     Examples
     --------
     >>> data_hash([[1.0, 2.0]])[:12]
-    'cafc987464ca'
+    'd87d3878df60'
     """
-    matrix = as_matrix(X)
-    digest = hashlib.sha256(np.array(matrix.shape, dtype="<i8").tobytes())
-    digest.update(np.ascontiguousarray(matrix, dtype="<f8").tobytes())
-    return digest.hexdigest()
+    return hash_arrays(as_matrix(X))
 
 
 def _frozen(array: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .._validation import as_matrix, check_choice, check_count
-from ..errors import PatternError
+from ..errors import DataError, PatternError
 from ._directions import unit
 from ._reduction import exact_rank, expand_bits, merge_parallel, scaled_rows
 from ._witnesses import clear_signs, representable
@@ -17,7 +17,7 @@ from ._words import pack
 from .counting import cover_count
 from .patterns import PatternSet, data_hash
 
-__all__ = ["sample_patterns"]
+__all__ = ["patterns_at", "sample_patterns"]
 
 _METHODS = ("gaussian", "differences", "sparse")
 _CHUNK = 4_000_000
@@ -88,11 +88,52 @@ def sample_patterns(
             f"none of {limit} directions had all signs beyond rounding error: two rows may be almost parallel, or X "
             "has entries of extreme size. Rescale the columns, try another method, or enumerate_patterns(X)."
         )
+    return _listed(matrix, reduced, rank, bound, bits, witnesses)
+
+
+def patterns_at(X: Any, directions: Any) -> PatternSet:
+    """Return the distinct patterns ``1[X g >= 0]`` of given directions, one a column.
+
+    Directions on which some sign is within rounding error of zero are left out.
+
+    Parameters
+    ----------
+    X : (n, d) data, with the column of ones already appended if there is a bias.
+    directions : (d, P) array, for example the weights (and biases) of trained neurons.
+
+    Raises
+    ------
+    DataError
+        If an array is not finite, or the shapes do not fit.
+    PatternError
+        If no direction has signs beyond rounding error.
+
+    Examples
+    --------
+    >>> patterns_at([[1.0, 1.0], [2.0, 1.0]], [[1.0, -1.0], [0.0, 1.5]]).patterns.tolist()
+    [[1, 1], [1, 0]]
+    """
+    matrix, columns = as_matrix(X), as_matrix(directions, "directions")
+    if columns.shape[0] != matrix.shape[1]:
+        raise DataError(f"directions must have {matrix.shape[1]} rows, one per column of X, got {columns.shape[0]}.")
+    reduced = _reduce(matrix)
+    rank = exact_rank(matrix)
+    bound = cover_count(len(reduced.rows), rank)
+    scaled = np.ldexp(columns.T, reduced.column_exp.astype(np.int32))
+    bits, witnesses = _collect(reduced, lambda generator, count: scaled, np.random.default_rng(0), len(scaled), 1)
+    if not len(bits):
+        raise PatternError("none of the directions had all signs beyond rounding error; move them off the hyperplanes.")
+    return _listed(matrix, reduced, rank, bound, bits, witnesses)
+
+
+def _listed(
+    X: np.ndarray, reduced: _Reduced, rank: int, bound: int, bits: np.ndarray, witnesses: np.ndarray
+) -> PatternSet:
     return PatternSet(
         patterns=expand_bits(bits, reduced.group, reduced.orient).T,
         witnesses=witnesses.T,
         complete=len(bits) == bound,
-        data_hash=data_hash(matrix),
+        data_hash=data_hash(X),
         proof="cover-count" if len(bits) == bound else "",
         rank=rank,
     )
