@@ -1,0 +1,133 @@
+"""The certificate: a proven lower bound over networks of every width, the value of one network, and a verdict."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ..networks.shallow import ShallowNetwork
+
+__all__ = ["Certificate", "relative_gap"]
+
+_WORDS = {
+    "optimal": "OPTIMAL: no network of any width is better by more than the gap.",
+    "listed": "LISTED: optimal over the listed activation patterns only; other networks may be better.",
+    "bound": "BOUND: the lower bound holds, but it does not reach the tolerance.",
+    "refuted": "REFUTED: a network with a strictly lower objective was found (see improved).",
+}
+
+
+def relative_gap(upper: float, lower: float) -> float:
+    """Return ``(upper - lower) / upper``, 0 at ``upper = 0``; rounding noise below zero is cut off.
+
+    Examples
+    --------
+    >>> relative_gap(2.0, 1.0)
+    0.5
+    """
+    if upper == 0:
+        return 0.0
+    if not math.isfinite(upper):
+        return math.inf
+    return max(0.0, (upper - lower) / abs(upper))
+
+
+@dataclass(frozen=True, eq=False)
+class Certificate:
+    r"""What is proven about one network and one training problem.
+
+    Attributes
+    ----------
+    verdict : {"optimal", "bound", "refuted", "listed"}
+        ``optimal``: ``gap <= tol`` for all networks of any width. ``bound``: only the lower bound is proven.
+        ``refuted``: ``improved`` has a strictly lower objective. ``listed``: within ``tol`` of the best network whose
+        neurons have listed activation patterns; nothing more.
+    upper_bound : float
+        Objective of the network.
+    lower_bound : float
+        No network of any width has a lower objective.
+    gap : float
+        ``(upper_bound - lower_bound) / upper_bound``.
+    tol : float
+        Relative gap asked for.
+    scope : str
+        The class over which the verdict holds, in words.
+    nu : ndarray of shape (n,) or (n, k)
+        Dual vector of ``lower_bound``; ``scale * nu`` is dual feasible.
+    scale : float
+    pricing_bound : float
+        Proven upper bound of ``M(nu)``.
+    method : str
+        How ``pricing_bound`` was obtained.
+    bound_class : str
+        The class over which ``lower_bound`` holds (another one only for gated networks).
+    listed_lower_bound, listed_gap : float or None
+        The bound and gap over the listed patterns, when the list is not complete.
+    n_patterns : int
+        Number of activation patterns used (0 if none).
+    improved : ShallowNetwork or None
+        A better network, if one was found.
+    improved_objective : float or None
+    conventions : dict
+        Loss, reg, activation, bias rule, norm.
+    data_hash : str
+        SHA-256 of the data.
+    wall_time : float
+        Seconds.
+    versions : dict
+        Package versions.
+    """
+
+    verdict: str
+    upper_bound: float
+    lower_bound: float
+    gap: float
+    tol: float
+    scope: str
+    nu: np.ndarray
+    scale: float
+    pricing_bound: float
+    method: str
+    bound_class: str = "networks of any width"
+    listed_lower_bound: float | None = None
+    listed_gap: float | None = None
+    n_patterns: int = 0
+    improved: ShallowNetwork | None = None
+    improved_objective: float | None = None
+    conventions: dict[str, Any] = field(default_factory=dict)
+    data_hash: str = ""
+    wall_time: float = 0.0
+    versions: dict[str, str] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return (
+            f"Certificate(verdict={self.verdict!r}, objective={self.upper_bound:.9g}, "
+            f"lower_bound={self.lower_bound:.9g}, gap={self.gap:.3g}, scope={self.scope!r})"
+        )
+
+    def summary(self) -> str:
+        """Several lines for people; every number is named."""
+        lines = [
+            _WORDS[self.verdict],
+            f"  objective of the network           {self.upper_bound:.9g}",
+            f"  {'lower bound, ' + self.bound_class:<34} {self.lower_bound:.9g}   (relative gap {self.gap:.2e})",
+        ]
+        if self.listed_lower_bound is not None and self.listed_gap is not None:
+            bound, gap = self.listed_lower_bound, self.listed_gap
+            lines.append(f"  lower bound, listed patterns only  {bound:.9g}   (relative gap {gap:.2e})")
+        if self.improved_objective is not None:
+            lines.append(f"  objective of the better network    {self.improved_objective:.9g}")
+        lines.append(f"  scope: {self.scope}; tolerance {self.tol:.1e}")
+        reg = self.conventions["reg"]
+        lines.append(f"  proof: dual vector, M(nu) <= {self.pricing_bound:.9g} by {self.method}, reg {reg:.6g}")
+        return "\n".join(lines)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain numbers, strings and lists, for JSON."""
+        plain = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        plain["nu"] = self.nu.tolist()
+        plain["improved"] = None if self.improved is None else self.improved.to_dict()
+        return plain

@@ -1,0 +1,95 @@
+r"""Certificates of the gated program: duality gaps over its gates, never statements about ReLU networks."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .._versions import versions
+from ..networks.gated import GatedNetwork
+from ..pricing import dual_bound, feasible_dual
+from .certificate import Certificate, relative_gap
+
+if TYPE_CHECKING:
+    from ..arrangements import PatternSet
+    from ..problem import TrainingProblem
+
+__all__ = ["certify_gated"]
+
+_EPS = float(np.finfo(np.float64).eps)
+
+
+def certify_gated(
+    problem: TrainingProblem,
+    network: GatedNetwork,
+    patterns: PatternSet,
+    nu: Any,
+    *,
+    tol: float = 1e-6,
+    group: str = "nuclear",
+) -> Certificate:
+    r"""Duality gap of the gated program over the listed gates.
+
+    Feasibility of the dual is ``max_p ||X^T S_p nu||_* <= reg`` with the dual of the block norm: Euclidean (l2) or
+    maximum norm (l1) for one output, spectral or Frobenius norm for several.
+
+    Raises
+    ------
+    PatternError
+        If the patterns belong to other data.
+
+    References
+    ----------
+    Mishkin, Sahiner and Pilanci (2022), gated ReLU as a group lasso.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from convexnet import TrainingProblem, enumerate_patterns, solve
+    >>> problem = TrainingProblem([[-1.0], [0.0], [2.0]], [1.0, 0.0, 1.0], reg=0.1)
+    >>> solve(problem, method="gated", patterns=enumerate_patterns(problem.extended)).certificate.verdict
+    'listed'
+    """
+    start = time.perf_counter()
+    patterns.check(problem.extended)
+    objective = problem.gated_objective(network, group)
+    point = feasible_dual(problem, nu)
+    bound = max(_block_norm(problem, point.nu, patterns, group), 0.0) + point.pricing_slack(problem)
+    lower, scale = dual_bound(problem, point, bound)
+    gap = relative_gap(objective, lower)
+    return Certificate(
+        verdict="listed" if gap <= tol else "bound",
+        upper_bound=objective,
+        lower_bound=lower,
+        gap=gap,
+        tol=tol,
+        scope=f"gated networks over {len(patterns)} listed gates",
+        bound_class=f"gated nets, {len(patterns)} gates",
+        nu=point.nu,
+        scale=scale,
+        pricing_bound=bound,
+        method=f"{len(patterns)} gates",
+        n_patterns=len(patterns),
+        conventions=problem.conventions() | {"group": group},
+        data_hash=problem.data_hash,
+        wall_time=time.perf_counter() - start,
+        versions=versions(),
+    )
+
+
+def _block_norm(problem: TrainingProblem, nu: np.ndarray, patterns: PatternSet, group: str) -> float:
+    """``max_p ||X^T S_p nu||`` in the dual block norm, rounded up."""
+    X = problem.extended
+    rounding = 8 * (problem.n + X.shape[1]) * _EPS * float(np.sum(np.linalg.norm(np.atleast_2d(nu.T), axis=0)
+                                                                * np.linalg.norm(X, axis=1)))  # fmt: skip
+    top = 0.0
+    for pattern in patterns.patterns.T:
+        gate = np.where(pattern > 0, 1.0, problem.kappa)
+        block = X.T @ (gate[:, None] * nu if nu.ndim > 1 else gate * nu)
+        if nu.ndim > 1:
+            top = max(top, float(np.linalg.norm(block, 2 if group == "nuclear" else "fro")))
+        else:
+            top = max(top, float(np.linalg.norm(block, np.inf if problem.norm == "l1" else 2)))
+    return top + rounding

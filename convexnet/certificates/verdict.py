@@ -1,0 +1,194 @@
+r"""Certify any network: the best proven lower bound among several dual vectors, and a verdict."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .._validation import check_positive
+from .._versions import versions
+from ..errors import ProblemError
+from ..networks.shallow import ShallowNetwork
+from ..pricing import (
+    CellPricer,
+    DualPoint,
+    PricingResult,
+    dual_bound,
+    enumerable,
+    feasible_dual,
+    null_prediction,
+    price_spectral,
+)
+from .certificate import Certificate, relative_gap
+from .improve import improve
+
+if TYPE_CHECKING:
+    from ..arrangements import PatternSet
+    from ..problem import TrainingProblem
+
+__all__ = ["certify"]
+
+
+def certify(
+    problem: TrainingProblem,
+    network: ShallowNetwork,
+    *,
+    patterns: PatternSet | None = None,
+    nu: Any = None,
+    tol: float = 1e-6,
+    time_limit: float | None = None,
+    pricer: CellPricer | None = None,
+) -> Certificate:
+    r"""Bound the objective of every network from below and judge one network by it.
+
+    Any dual vector gives a bound: with ``M(nu) = max_{||u|| <= 1} |nu . sigma(X u)|``,
+
+    .. math:: \text{objective} \ge \max_{0 \le s \le \mathrm{reg}/M(\nu)} -L^*(-s \nu) .
+
+    M(nu) is computed exactly where all activation patterns are at hand (passed, or enumerated when that takes
+    seconds); otherwise it is bounded by singular values, which is valid but loose.
+
+    Parameters
+    ----------
+    problem : TrainingProblem
+    network : ShallowNetwork
+        Any network of the problem's class, however it was trained.
+    patterns : PatternSet, optional
+        Activation patterns of ``problem.extended``. Default: all of them, if listing them takes seconds.
+    nu : ndarray or list of ndarray, optional
+        Dual vectors to try besides the network's own residual, e.g. ``solution.certificate.nu``: the residual of an
+        inexact network alone gives a poor bound.
+    tol : float
+        Relative gap asked for.
+    time_limit : float, optional
+        Seconds; the bound is then weaker, never wrong.
+    pricer : CellPricer, optional
+        Prepared pricing of ``patterns``, to certify several networks of one problem.
+
+    Returns
+    -------
+    Certificate
+
+    Raises
+    ------
+    NetworkError
+        If the network is outside the class of the problem.
+    PatternError
+        If the patterns belong to other data.
+
+    References
+    ----------
+    Pilanci and Ergen (2020), convex dual; bounds by singular values are elementary.
+
+    Examples
+    --------
+    >>> from convexnet import ShallowNetwork, TrainingProblem, certify
+    >>> problem = TrainingProblem([[1.0], [2.0]], [1.0, 2.0], reg=0.5, bias="none")
+    >>> net = ShallowNetwork([[0.9]], [0.0], [1.0])
+    >>> certify(problem, net).verdict
+    'optimal'
+    """
+    start = time.perf_counter()
+    check_positive(tol, "tol")
+    deadline = None if time_limit is None else start + check_positive(time_limit, "time_limit")
+    objective = problem.objective(network)
+    pricer = pricer or _pricer(problem, patterns)
+    points = [feasible_dual(problem, candidate) for candidate in _candidates(problem, network, nu)]
+    bounds = [_Bound(problem, point, pricer, deadline) for point in points]
+    best = max(bounds, key=lambda b: b.value)
+    listed = _best(b.listed for b in bounds)
+    better = improve(problem, network, [pricing for b in bounds for pricing in b.pricings])
+    gap = relative_gap(objective, best.value)
+    listed_gap = None if listed is None else relative_gap(objective, listed)
+    verdict, scope = _verdict(gap, listed_gap, better is not None, tol, pricer)
+    return Certificate(
+        verdict=verdict,
+        upper_bound=objective,
+        lower_bound=best.value,
+        gap=gap,
+        tol=tol,
+        scope=scope,
+        nu=best.point.nu,
+        scale=best.scale,
+        pricing_bound=best.pricing_bound,
+        method=best.method,
+        listed_lower_bound=listed,
+        listed_gap=listed_gap,
+        n_patterns=0 if pricer is None else len(pricer.patterns),
+        improved=better,
+        improved_objective=None if better is None else problem.objective(better),
+        conventions=problem.conventions(),
+        data_hash=problem.data_hash,
+        wall_time=time.perf_counter() - start,
+        versions=versions(),
+    )
+
+
+class _Bound:
+    """One dual vector's lower bound over all networks, and over the listed patterns if the list is not complete."""
+
+    def __init__(
+        self, problem: TrainingProblem, point: DualPoint, pricer: CellPricer | None, deadline: float | None
+    ) -> None:
+        self.point = point
+        complete = pricer is not None and pricer.patterns.complete
+        self.cells: PricingResult | None = None
+        if pricer is not None:
+            self.cells = pricer.price(point.nu, threshold=problem.reg * (1 - 1e-9), deadline=deadline)
+        every = self.cells if complete and self.cells is not None else price_spectral(problem, point.nu)
+        extra = point.pricing_slack(problem)
+        self.pricing_bound, self.method = every.bound + extra, every.method
+        self.value, self.scale = dual_bound(problem, point, self.pricing_bound)
+        self.listed: float | None = None
+        if self.cells is not None and not complete:
+            self.listed = max(self.value, dual_bound(problem, point, self.cells.bound + extra)[0])
+        self.pricings = [result for result in (self.cells, every) if result is not None]
+
+
+def _pricer(problem: TrainingProblem, patterns: PatternSet | None) -> CellPricer | None:
+    """Cells to price: the given ones, else all of them where listing them takes seconds."""
+    if not problem.scalar:
+        if patterns is not None:
+            raise ProblemError("Activation patterns certify scalar outputs; leave patterns out for several outputs.")
+        return None
+    if patterns is None and enumerable(problem):
+        from ..arrangements import enumerate_patterns
+
+        patterns = enumerate_patterns(problem.extended)
+    return None if patterns is None else CellPricer(problem, patterns)
+
+
+def _candidates(problem: TrainingProblem, network: ShallowNetwork, nu: Any) -> list[np.ndarray]:
+    """Dual vectors to try: the given ones, the network's own residual, the null model's residual."""
+    given: list[Any] = [] if nu is None else list(nu) if _is_list(nu) else [nu]
+    found = [np.asarray(candidate, dtype=np.float64) for candidate in given]
+    for candidate in found:
+        if candidate.shape != problem.y.shape or not np.isfinite(candidate).all():
+            raise ProblemError(f"nu must be finite and of shape {problem.y.shape}, got shape {candidate.shape}.")
+    if problem.loss.name == "interpolation":
+        return found or [problem.y]
+    own = -problem.gradient(network.predict(problem.X))
+    return [*found, own, -problem.gradient(null_prediction(problem))]
+
+
+def _is_list(nu: Any) -> bool:
+    return isinstance(nu, Iterable) and not isinstance(nu, np.ndarray) and all(np.ndim(item) > 0 for item in nu)
+
+
+def _best(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return max(known) if known else None
+
+
+def _verdict(
+    gap: float, listed_gap: float | None, refuted: bool, tol: float, pricer: CellPricer | None
+) -> tuple[str, str]:
+    everyone = "all networks of any width"
+    if gap <= tol:
+        return "optimal", everyone
+    if listed_gap is not None and listed_gap <= tol and pricer is not None:
+        return "listed", f"networks whose neurons have one of {len(pricer.patterns)} listed activation patterns"
+    return ("refuted" if refuted else "bound"), everyone

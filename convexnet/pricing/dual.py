@@ -1,0 +1,247 @@
+r"""From any vector nu to a feasible dual point and a rigorous lower bound."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..arrangements import exact_rank
+from ..errors import ProblemError
+
+if TYPE_CHECKING:
+    from ..problem import TrainingProblem
+
+__all__ = ["DualPoint", "dual_bound", "feasible_dual"]
+
+_EPS = float(np.finfo(np.float64).eps)
+
+
+@dataclass(frozen=True, eq=False)
+class DualPoint:
+    """A dual vector whose feasibility is exact.
+
+    Attributes
+    ----------
+    nu : ndarray of shape (n,) or (n, k)
+        In the domain of the conjugate. Orthogonal to the free columns exactly, or after changing the rows ``rows``
+        by at most ``slack`` each.
+    rows : ndarray of int
+        Rows whose last digits would change to make the orthogonality exact (empty without a skip connection).
+    slack : float
+        Largest such change.
+    """
+
+    nu: np.ndarray
+    rows: np.ndarray
+    slack: float
+
+    def pricing_slack(self, problem: TrainingProblem) -> float:
+        """How much M can grow when ``rows`` move by ``slack``: by ``||x_i||`` each, and the reach of a free bias."""
+        if not self.rows.size:
+            return 0.0
+        sizes = np.linalg.norm(problem.extended, axis=1)
+        reach = float(sizes.max()) if problem.bias == "free" else 0.0
+        return self.slack * float(np.sum(sizes[self.rows] + reach))
+
+
+def feasible_dual(problem: TrainingProblem, nu: np.ndarray) -> DualPoint:
+    """Move ``nu`` into the conjugate's domain and orthogonal to the free columns (intercept, skip).
+
+    Falls back to ``nu = 0``, which is always feasible, where no such point is found.
+
+    Raises
+    ------
+    ProblemError
+        If ``nu`` has another shape than ``problem.y`` or is not finite.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from convexnet import TrainingProblem
+    >>> problem = TrainingProblem([[0.0], [1.0], [3.0]], [0.0, 1.0, 0.0], reg=0.1, bias="free")
+    >>> float(feasible_dual(problem, np.array([1.0, 1.0, 0.3])).nu.sum())
+    0.0
+    """
+    nu = np.array(nu, dtype=np.float64)
+    if nu.shape != problem.y.shape or not np.isfinite(nu).all():
+        raise ProblemError(f"nu must be finite and of shape {problem.y.shape}, got shape {nu.shape}.")
+    none = np.zeros(0, dtype=int)
+    columns = problem.free_columns
+    loss, y, weight = problem.loss, problem.y, problem.sample_weight
+    nu = loss.clip_dual(nu, y, weight)
+    if not columns.size:
+        return DualPoint(nu, none, 0.0)
+    zero = DualPoint(np.zeros_like(nu), none, 0.0)
+    if nu.ndim > 1 and loss.vector_only:
+        return zero
+    outputs = [_orthogonal(problem, column, columns, index) for index, column in enumerate(np.atleast_2d(nu.T))]
+    if any(point is None for point in outputs):
+        return zero
+    points = [point for point in outputs if point is not None]
+    moved = points[0].nu if nu.ndim == 1 else np.column_stack([point.nu for point in points])
+    if not loss.in_domain(moved, y, weight):
+        return zero
+    rows = np.unique(np.concatenate([point.rows for point in points]))
+    return DualPoint(moved, rows, max(point.slack for point in points))
+
+
+def _orthogonal(problem: TrainingProblem, nu: np.ndarray, columns: np.ndarray, output: int) -> DualPoint | None:
+    """Project one output's dual column onto ``columns' nu = 0`` inside the loss's box, then make it exact."""
+    lower, upper = _box(problem, output)
+    basis = np.linalg.qr(_independent(columns))[0]
+    nu = _project(nu, basis, lower, upper)
+    if problem.skip:
+        return _with_slack(nu, columns, lower, upper)
+    return _on_grid(nu, lower, upper)
+
+
+def _box(problem: TrainingProblem, output: int) -> tuple[np.ndarray, np.ndarray]:
+    y = problem.y if problem.scalar else problem.y[:, output]
+    weight = np.ones(problem.n) if problem.sample_weight is None else problem.sample_weight
+    lower, upper = problem.loss._dual_box(y, weight)
+    return np.broadcast_to(lower, y.shape), np.broadcast_to(upper, y.shape)
+
+
+def _project(nu: np.ndarray, basis: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
+    """``argmin ||z - nu||`` s.t. ``basis' z = 0``, ``lower <= z <= upper``: semismooth Newton on the multipliers."""
+    t = np.zeros(basis.shape[1])
+    z = np.clip(nu, lower, upper)
+    residual = basis.T @ z
+    for _ in range(100):
+        size = float(np.linalg.norm(residual))
+        if size <= 1e-15 * float(np.linalg.norm(z)):
+            break
+        free = (z > lower) & (z < upper)
+        matrix = basis[free].T @ basis[free] + 1e-14 * np.eye(len(t))
+        step, scale = np.linalg.solve(matrix, residual), 1.0
+        while scale > 1e-10:
+            trial = np.clip(nu - basis @ (t + scale * step), lower, upper)
+            if np.linalg.norm(basis.T @ trial) < (1 - 1e-4 * scale) * size:
+                break
+            scale /= 2
+        else:
+            break
+        t, z = t + scale * step, trial
+        residual = basis.T @ z
+    return z
+
+
+def _on_grid(nu: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> DualPoint | None:
+    """Round onto a dyadic grid so fine, and yet so coarse, that the sum of the entries is exactly zero."""
+    top = float(np.max(np.abs(nu), initial=0.0))
+    if top == 0:
+        return DualPoint(nu, np.zeros(0, dtype=int), 0.0)
+    unit = 2.0 ** (math.ceil(math.log2(top)) - 50 + math.ceil(math.log2(len(nu) + 1)))
+    ticks = np.clip(np.round(nu / unit), np.ceil(lower / unit), np.floor(upper / unit))
+    excess = float(ticks.sum())
+    low, high = np.ceil(lower / unit), np.floor(upper / unit)
+    for index in np.argsort(-np.minimum(ticks - low, high - ticks)):
+        moved = float(np.clip(ticks[index] - excess, low[index], high[index]))
+        excess -= float(ticks[index]) - moved
+        ticks[index] = moved
+        if excess == 0:
+            return DualPoint(ticks * unit, np.zeros(0, dtype=int), 0.0)
+    return None
+
+
+def _with_slack(nu: np.ndarray, columns: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> DualPoint | None:
+    """Bound the change of a few interior entries that makes ``columns' nu = 0`` exact."""
+    from scipy.linalg import qr
+
+    room = np.minimum(nu - lower, upper - nu)
+    interior = np.flatnonzero(room > 1e-6 * max(float(np.max(np.abs(nu), initial=0.0)), 1e-300))
+    if interior.size == 0:
+        return None if np.any(nu) else DualPoint(nu, interior, 0.0)
+    columns = _independent(columns)
+    scale = np.linalg.norm(columns, axis=0)
+    _, triangle, order = qr((columns[interior] / scale).T, mode="economic", pivoting=True)
+    size = np.abs(np.diag(triangle))
+    if size.size < len(scale) or size[-1] <= 1e-9 * size[0]:
+        return None
+    rows = interior[order[: len(scale)]]
+    smallest = float(np.linalg.svd(columns[rows] / scale, compute_uv=False)[-1])
+    slack = 2 * _exact_residual(nu, columns, scale) / smallest
+    if slack > 1e-9 * float(np.max(np.abs(nu))) or np.any(room[rows] <= slack):
+        return None
+    return DualPoint(nu, rows, slack)
+
+
+def _independent(columns: np.ndarray) -> np.ndarray:
+    """Columns that span the same space exactly (the numerical choice is kept only if the exact rank agrees)."""
+    from scipy.linalg import qr
+
+    columns = columns[:, np.any(columns != 0, axis=0)]
+    _, triangle, order = qr(columns / np.linalg.norm(columns, axis=0), mode="economic", pivoting=True)
+    size = np.abs(np.diag(triangle))
+    rank = int(np.sum(size > 1e-10 * size[0]))
+    return columns[:, order[:rank]] if rank < columns.shape[1] and exact_rank(columns) == rank else columns
+
+
+def _exact_residual(nu: np.ndarray, columns: np.ndarray, scale: np.ndarray) -> float:
+    """``||scaled columns' nu||`` with the sums taken in exact rational arithmetic, rounded up."""
+    weights = [Fraction(value) for value in nu.tolist()]
+    sums = [
+        abs(float(sum(w * Fraction(x) for w, x in zip(weights, column.tolist(), strict=True)))) / size
+        for column, size in zip(columns.T, scale, strict=True)
+    ]
+    return math.sqrt(math.fsum(s * s for s in sums)) * (1 + 1e-10)
+
+
+def dual_bound(problem: TrainingProblem, point: DualPoint, pricing_bound: float) -> tuple[float, float]:
+    r"""Lower bound of the objective over all networks from a dual point and a bound on its pricing value.
+
+    .. math:: \max_{0 \le s \le \mathrm{reg} / M} -L^*(-s\,\nu), \qquad M \ge M(\nu)
+
+    Returns
+    -------
+    bound, scale : float
+        The bound, rounded down, and the ``s`` that attains it. Never below ``-L*(0)``, the bound of ``nu = 0``.
+
+    Raises
+    ------
+    Nothing: an infinite, negative or NaN ``pricing_bound`` gives the bound of ``s = 0``.
+
+    References
+    ----------
+    Weak duality; the scaling by ``s`` makes any ``nu`` feasible (Pilanci and Ergen 2020, dual program).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from convexnet import TrainingProblem
+    >>> problem = TrainingProblem([[1.0]], [2.0], reg=1.0, bias="none")
+    >>> bound, scale = dual_bound(problem, feasible_dual(problem, np.array([1.0])), pricing_bound=1.0)
+    >>> round(bound, 6), scale
+    (1.5, 1.0)
+    """
+    loss, y, weight = problem.loss, problem.y, problem.sample_weight
+    if pricing_bound == 0:
+        limit = math.inf
+    else:
+        limit = problem.reg / pricing_bound * (1 - 4 * _EPS) if pricing_bound > 0 else 0.0
+    scale = loss.best_scale(point.nu, y, weight, limit)
+    if math.isinf(scale):
+        return math.inf, scale
+    value = loss.dual_bound(scale * point.nu, y, weight)
+    value -= _slack_cost(problem, point, scale, value)
+    at_zero = loss.dual_bound(np.zeros_like(point.nu), y, weight)
+    return (value, scale) if value >= at_zero else (at_zero, 0.0)
+
+
+def _slack_cost(problem: TrainingProblem, point: DualPoint, scale: float, value: float) -> float:
+    """How much the dual value can drop when the rows in ``point.rows`` move by ``point.slack`` (concave, separable)."""
+    if not point.rows.size or scale == 0:
+        return 0.0
+    loss, y, weight, cost = problem.loss, problem.y, problem.sample_weight, 0.0
+    for row in point.rows:
+        drops = []
+        for step in (-point.slack, point.slack):
+            moved = scale * point.nu
+            moved[row] += scale * step
+            drops.append(value - loss.dual_bound(moved, y, weight))
+        cost += max(0.0, *drops)
+    return cost

@@ -1,0 +1,121 @@
+r"""The null model (no neurons) and the regularisation above which it is optimal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..arrangements import cover_count, enumerate_patterns
+from ..errors import ProblemError
+from .cells import price_cells
+from .dual import feasible_dual
+from .result import PricingResult
+from .spectral import price_spectral
+
+if TYPE_CHECKING:
+    from ..arrangements import PatternSet
+    from ..problem import TrainingProblem
+
+__all__ = ["enumerable", "null_prediction", "price_null", "reg_max"]
+
+
+def enumerable(problem: TrainingProblem, max_cells: int = 700_000, max_bytes: int = 500_000_000) -> bool:
+    """Whether listing all cells takes seconds and fits in memory, judged by Cover's bound.
+
+    Examples
+    --------
+    >>> from convexnet import TrainingProblem
+    >>> enumerable(TrainingProblem([[0.0, 1.0], [2.0, 3.0]], [1.0, 2.0], reg=1.0))
+    True
+    """
+    n, q = problem.extended.shape
+    cells = cover_count(n, min(q, n))
+    return cells <= max_cells and n * cells <= max_bytes
+
+
+def null_prediction(problem: TrainingProblem) -> np.ndarray:
+    """Predictions of the best model without neurons: zero, or the best fit by the free columns.
+
+    Raises
+    ------
+    ProblemError
+        For interpolation, whose null model is infeasible unless y is zero.
+
+    Examples
+    --------
+    >>> from convexnet import TrainingProblem
+    >>> null_prediction(TrainingProblem([[0.0], [1.0]], [1.0, 3.0], reg=1.0, bias="free"))
+    array([2., 2.])
+    """
+    if problem.loss.name == "interpolation":
+        raise ProblemError("Interpolation has no null model: its objective has no reg to vary.")
+    columns = problem.free_columns
+    if not columns.size:
+        return np.zeros_like(problem.y)
+    return columns @ _fit(problem, columns)
+
+
+def _fit(problem: TrainingProblem, columns: np.ndarray) -> np.ndarray:
+    import cvxpy as cp
+
+    if problem.loss.name == "squared":
+        root = np.ones(problem.n) if problem.sample_weight is None else np.sqrt(problem.sample_weight)
+        return np.linalg.lstsq(root[:, None] * columns, (root * problem.y.T).T, rcond=None)[0]
+    scale = np.maximum(np.abs(columns).max(axis=0), 1e-300)
+    shape = (columns.shape[1],) if problem.scalar else (columns.shape[1], problem.n_outputs)
+    coefficients = cp.Variable(shape)
+    loss, constraints = problem.loss.expression((columns / scale) @ coefficients, problem.y, problem.sample_weight)
+    cp.Problem(cp.Minimize(loss), constraints).solve(solver=cp.CLARABEL)
+    if coefficients.value is None:
+        raise ProblemError(f"The null model of the {problem.loss.name} loss has no optimum (separable data?).")
+    return (coefficients.value.T / scale).T
+
+
+def price_null(problem: TrainingProblem, patterns: PatternSet | None = None) -> PricingResult:
+    """Price the loss gradient at the null model: bounds on the smallest reg at which no neuron is worth its cost.
+
+    Examples
+    --------
+    >>> from convexnet import TrainingProblem
+    >>> result = price_null(TrainingProblem([[1.0], [2.0]], [1.0, 1.0], reg=1.0, bias="none"))
+    >>> round(result.bound, 6)
+    3.0
+    """
+    nu = feasible_dual(problem, -problem.gradient(null_prediction(problem))).nu
+    if problem.scalar and patterns is None and enumerable(problem):
+        patterns = enumerate_patterns(problem.extended)
+    if patterns is None or not patterns.complete:
+        return price_spectral(problem, nu)
+    return price_cells(problem, nu, patterns)
+
+
+def reg_max(problem: TrainingProblem, patterns: PatternSet | None = None) -> float:
+    r"""Smallest regularisation at which the model without neurons is optimal: ``M(-grad loss(null model))``.
+
+    Exact (to rounding) where all activation patterns can be listed or are passed; otherwise an upper bound from
+    singular values, above which the null model is certainly optimal. For losses with a kink the gradient at the null
+    model is one of several and the value is an upper estimate. ``problem.reg`` is ignored.
+
+    Parameters
+    ----------
+    problem : TrainingProblem
+    patterns : PatternSet, optional
+        Complete patterns of ``problem.extended``, if at hand; saves enumerating them again.
+
+    Raises
+    ------
+    ProblemError
+        For interpolation, or when the null model has no optimum (logistic loss on separable data with a free fit).
+
+    References
+    ----------
+    Optimality of zero for gauge-regularised problems; Pilanci and Ergen (2020) for the dual constraint.
+
+    Examples
+    --------
+    >>> from convexnet import TrainingProblem, reg_max
+    >>> round(reg_max(TrainingProblem([[1.0], [2.0]], [1.0, 1.0], reg=1.0, bias="none")), 6)
+    3.0
+    """
+    return price_null(problem, patterns).bound
