@@ -1,0 +1,230 @@
+r"""Cell generation: a convex program over few active cells, exact pricing over all, until both bounds meet."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..certificates import relative_gap
+from ..errors import ConvexNetError, SolverError
+from ..networks.shallow import ShallowNetwork
+from ..pricing import CellPricer, dual_bound, feasible_dual
+from .master import Master, MasterSolution, Pair
+from .solution import Round
+from .starting_cells import cell_index, feasible_cells, network_cells, trained_start
+
+if TYPE_CHECKING:
+    from ..arrangements import PatternSet
+    from ..problem import TrainingProblem
+
+__all__ = ["Generated", "generate_cells"]
+
+_LOG = logging.getLogger(__name__)
+_TOLERANCES = (1e-8, 1e-10, 1e-12)
+"""Accuracies of the master program, tightened when no cell is violated but the gap is not closed."""
+
+
+@dataclass(frozen=True, eq=False)
+class Generated:
+    """Outcome of cell generation: the best network, the dual vectors worth certifying with, and the rounds."""
+
+    network: ShallowNetwork
+    nu: np.ndarray
+    status: str
+    history: tuple[Round, ...]
+
+
+def generate_cells(
+    problem: TrainingProblem,
+    patterns: PatternSet,
+    *,
+    pricer: CellPricer | None = None,
+    tol: float = 1e-6,
+    time_limit: float = 600.0,
+    max_rounds: int = 100,
+    max_new: int = 100,
+    solver: str = "CLARABEL",
+    random_state: int = 0,
+    callback: Callable[[Round], object] | None = None,
+) -> Generated:
+    r"""Solve the convex program over ``patterns`` while keeping only active cells in it.
+
+    Each round solves the program over the active (cell, sign) pairs, prices its dual vector over every listed cell,
+    records both bounds, and adds violated pairs. With exact masters a pair in the program cannot be violated again,
+    so the rounds are finitely many.
+
+    Parameters
+    ----------
+    problem : TrainingProblem
+        Scalar output.
+    patterns : PatternSet
+    pricer : CellPricer, optional
+        Prepared pricing of ``patterns``.
+    tol : float
+        Relative gap between the network's objective and the bound over the listed cells.
+    time_limit : float
+        Seconds.
+    max_rounds, max_new : int
+        Rounds, and pairs added per round.
+    callback : callable, optional
+        Called with each :class:`Round`.
+
+    Raises
+    ------
+    InfeasibleError
+        If no network interpolates the targets.
+
+    References
+    ----------
+    De Dios and Bruna (2020) for one atom per cell and sign; column generation for the rest.
+
+    Examples
+    --------
+    >>> from convexnet import TrainingProblem, enumerate_patterns
+    >>> problem = TrainingProblem([[-1.0], [0.0], [2.0]], [1.0, 0.0, 1.0], reg=0.1)
+    >>> result = generate_cells(problem, enumerate_patterns(problem.extended))
+    >>> result.status
+    'solved'
+    """
+    run = _Run(problem, patterns, pricer or CellPricer(problem, patterns), solver, time_limit, random_state)
+    status = "iteration_limit"
+    for _ in range(max_rounds):
+        record = run.round(tol, max_new)
+        if callback is not None:
+            callback(record)
+        status = run.finished(tol)
+        if status:
+            break
+    run.thin_out(tol)
+    return Generated(run.network, run.nu, status or "iteration_limit", tuple(run.history))
+
+
+class _Run:
+    """State of one cell generation: active pairs, incumbent network, best dual vector."""
+
+    def __init__(
+        self,
+        problem: TrainingProblem,
+        patterns: PatternSet,
+        pricer: CellPricer,
+        solver: str,
+        time_limit: float,
+        random_state: int,
+    ) -> None:
+        self.start = time.perf_counter()
+        self.deadline = self.start + time_limit
+        self.problem, self.patterns, self.pricer = problem, patterns, pricer
+        self.network = _empty_network(problem)
+        self.objective = problem.objective(self.network)
+        self.nu, self.lower_bound = np.zeros_like(problem.y), -math.inf
+        self.history: list[Round] = []
+        self.accuracy = 0
+        self.stuck = False
+        self.master = Master(problem, patterns, solver)
+        self.solution: MasterSolution | None = None
+        self.pairs: dict[Pair, None] = dict.fromkeys(self._first_pairs(random_state, time_limit))
+
+    def _first_pairs(self, random_state: int, time_limit: float) -> list[Pair]:
+        if self.problem.loss.name == "interpolation":
+            return feasible_cells(self.problem, self.patterns)
+        # Over a partial list the result must have listed patterns, which a trained network has not.
+        network = trained_start(self.problem, random_state, time_limit / 4) if self.patterns.complete else None
+        pairs: list[Pair] = []
+        if network is not None:
+            self._offer(network)
+            merged = network.merged(self.problem.bias, self.problem.X).pruned(1e-6)
+            pairs = network_cells(self.problem, merged, cell_index(self.patterns))
+        return pairs or self._steepest_pairs()
+
+    def _steepest_pairs(self) -> list[Pair]:
+        """Cells of the largest atoms at the empty network, so that the first master is not empty."""
+        nu = feasible_dual(self.problem, self._gradient_nu(self.network)).nu
+        result = self.pricer.price(nu, max_refined=20, max_violators=10, deadline=self.deadline)
+        return [(v.cell, v.sign) for v in result.violators] or [(0, 1), (0, -1)]
+
+    def round(self, tol: float, max_new: int) -> Round:
+        """Solve the master, price, record, add violated pairs."""
+        candidates = self._solve_master()
+        added = 0
+        for nu in candidates:
+            point = feasible_dual(self.problem, nu)
+            result = self.pricer.price(
+                point.nu, threshold=self.problem.reg * (1 + 1e-9), max_refined=400, max_violators=max_new,
+                deadline=self.deadline,
+            )  # fmt: skip
+            bound = dual_bound(self.problem, point, result.bound + point.pricing_slack(self.problem))[0]
+            if bound > self.lower_bound:
+                self.lower_bound, self.nu = bound, point.nu
+            if relative_gap(self.objective, self.lower_bound) <= tol:
+                break
+            new = [(v.cell, v.sign) for v in result.violators if (v.cell, v.sign) not in self.pairs]
+            self.pairs.update(dict.fromkeys(new))
+            added += len(new)
+            if added:
+                break
+        self.stuck = added == 0
+        seconds = time.perf_counter() - self.start
+        record = Round(self.objective, self.lower_bound, len(self.pairs), added, seconds)
+        self.history.append(record)
+        _LOG.info("round %d: %s", len(self.history), record)
+        return record
+
+    def finished(self, tol: float) -> str:
+        """Status if the run is over, else an empty string; tightens the master instead of spinning."""
+        if relative_gap(self.objective, self.lower_bound) <= tol:
+            return "solved"
+        if time.perf_counter() > self.deadline:
+            return "time_limit"
+        if self.stuck:
+            self.accuracy += 1
+            if self.accuracy >= len(_TOLERANCES):
+                return "stalled"
+        return ""
+
+    def _solve_master(self) -> list[np.ndarray]:
+        """Solve the program over the active pairs; offer its network and return dual vectors to price."""
+        remaining = max(self.deadline - time.perf_counter(), 0.05)
+        try:
+            solution = self.master.solve(list(self.pairs), _TOLERANCES[self.accuracy], remaining)
+        except SolverError as error:
+            _LOG.warning("master program: %s", error)
+            return [self.nu if self.problem.loss.name == "interpolation" else self._gradient_nu(self.network)]
+        self.solution = solution
+        self._offer(solution.network)
+        return [self._gradient_nu(solution.network), solution.nu] if self.problem.loss.smooth else [solution.nu]
+
+    def thin_out(self, tol: float) -> None:
+        """Replace the network by one over fewer cells if that costs at most a tenth of the tolerance."""
+        remaining = self.deadline - time.perf_counter()
+        if self.solution is None or remaining <= 0:
+            return
+        try:
+            thin = self.master.thinned(self.solution, self.objective, 0.1 * tol * abs(self.objective), remaining)
+        except ConvexNetError as error:
+            _LOG.info("thinning: %s", error)
+            return
+        if thin is not None:
+            self.network = thin.network
+
+    def _offer(self, network: ShallowNetwork) -> None:
+        """Keep the network if it is the best so far."""
+        value = self.problem.objective(network)
+        if value < self.objective:
+            self.network, self.objective = network, value
+
+    def _gradient_nu(self, network: ShallowNetwork) -> np.ndarray:
+        return -self.problem.gradient(network.predict(self.problem.X))
+
+
+def _empty_network(problem: TrainingProblem) -> ShallowNetwork:
+    """The network without neurons (its free terms zero)."""
+    return ShallowNetwork(
+        np.zeros((0, problem.d)), np.zeros(0), np.zeros(0), activation=problem.activation,
+        negative_slope=problem.negative_slope,
+    )  # fmt: skip
