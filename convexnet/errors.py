@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 __all__ = [
-    "ConvexNetError",
-    "DataError",
-    "ProblemError",
-    "NetworkError",
-    "PatternError",
-    "TooManyCellsError",
-    "InfeasibleError",
-    "SolverError",
-    "MissingExtraError",
-    "ConvexNetWarning",
-    "LabelsMappedWarning",
     "ClassLabelsWarning",
-    "IncompletePatternsWarning",
-    "NotCertifiedWarning",
+    "ConvexNetError",
+    "ConvexNetWarning",
+    "DataError",
     "InaccurateSolutionWarning",
+    "IncompletePatternsWarning",
+    "InfeasibleError",
+    "LabelsMappedWarning",
+    "MissingExtraError",
+    "NetworkError",
+    "NotCertifiedWarning",
+    "PatternError",
+    "ProblemError",
+    "SolverError",
+    "TooManyCellsError",
 ]
 
 
