@@ -171,7 +171,15 @@ def _candidates(problem: TrainingProblem, network: ShallowNetwork, nu: Any) -> l
     if problem.loss.name == "interpolation":
         return found or [problem.y]
     own = -problem.gradient(network.predict(problem.X))
-    return [*found, own, -problem.gradient(null_prediction(problem))]
+    return [*found, own, *_null_dual(problem)]
+
+
+def _null_dual(problem: TrainingProblem) -> list[np.ndarray]:
+    """Residual of the null model, which is the best simple guess for loose bounds; none where it has no optimum."""
+    try:
+        return [-problem.gradient(null_prediction(problem))]
+    except ProblemError:
+        return []
 
 
 def _is_list(nu: Any) -> bool:

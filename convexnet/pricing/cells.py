@@ -220,7 +220,8 @@ class _RayScreen:
         high = np.maximum.reduceat(along, self.starts)
         low = -np.minimum.reduceat(along, self.starts)
         lower = np.maximum(np.column_stack([high, low]), 0.0)
-        upper = (lower + noise) * self.inverse_delta[:, None]
+        # The smallest positive number keeps 0 * inf (a zero nu on an unscreened cell) from being NaN.
+        upper = np.maximum(lower + noise, np.finfo(float).tiny) * self.inverse_delta[:, None]
         linear = float(np.linalg.norm((X.T @ nu)[:-1], np.inf if self.problem.norm == "l1" else 2)) + noise
         for cell, factor in self.constant:
             upper[cell] = factor * linear

@@ -48,28 +48,42 @@ def null_prediction(problem: TrainingProblem) -> np.ndarray:
     >>> null_prediction(TrainingProblem([[0.0], [1.0]], [1.0, 3.0], reg=1.0, bias="free"))
     array([2., 2.])
     """
+    return _null_fit(problem)[0]
+
+
+def _null_fit(problem: TrainingProblem) -> tuple[np.ndarray, np.ndarray]:
+    """Predictions of the null model and a dual vector ``nu`` in minus the subdifferential of the loss there."""
     if problem.loss.name == "interpolation":
         raise ProblemError("Interpolation has no null model: its objective has no reg to vary.")
     columns = problem.free_columns
     if not columns.size:
-        return np.zeros_like(problem.y)
-    return columns @ _fit(problem, columns)
+        prediction = np.zeros_like(problem.y)
+    elif problem.loss.name == "squared":
+        root = np.ones(problem.n) if problem.sample_weight is None else np.sqrt(problem.sample_weight)
+        prediction = columns @ np.linalg.lstsq(root[:, None] * columns, (root * problem.y.T).T, rcond=None)[0]
+    else:
+        return _null_program(problem, columns)
+    return prediction, -problem.gradient(prediction)
 
 
-def _fit(problem: TrainingProblem, columns: np.ndarray) -> np.ndarray:
+def _null_program(problem: TrainingProblem, columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The best fit by the free columns; where the loss has kinks only the program's multipliers are the right nu."""
     import cvxpy as cp
 
-    if problem.loss.name == "squared":
-        root = np.ones(problem.n) if problem.sample_weight is None else np.sqrt(problem.sample_weight)
-        return np.linalg.lstsq(root[:, None] * columns, (root * problem.y.T).T, rcond=None)[0]
     scale = np.maximum(np.abs(columns).max(axis=0), 1e-300)
-    shape = (columns.shape[1],) if problem.scalar else (columns.shape[1], problem.n_outputs)
-    coefficients = cp.Variable(shape)
-    loss, constraints = problem.loss.expression((columns / scale) @ coefficients, problem.y, problem.sample_weight)
-    cp.Problem(cp.Minimize(loss), constraints).solve(solver=cp.CLARABEL)
-    if coefficients.value is None:
+    f = cp.Variable(problem.y.shape)
+    coefficients = cp.Variable((columns.shape[1], *problem.y.shape[1:]))
+    loss, constraints = problem.loss.expression(f, problem.y, problem.sample_weight)
+    fit = f == (columns / scale) @ coefficients
+    try:
+        cp.Problem(cp.Minimize(loss), [fit, *constraints]).solve(solver=cp.CLARABEL)
+    except cp.error.SolverError:
+        f.value = None
+    if f.value is None or fit.dual_value is None:
         raise ProblemError(f"The null model of the {problem.loss.name} loss has no optimum (separable data?).")
-    return (coefficients.value.T / scale).T
+    prediction = columns @ (coefficients.value.T / scale).T
+    nu = -problem.gradient(prediction) if problem.loss.smooth else np.asarray(fit.dual_value)
+    return prediction, nu
 
 
 def price_null(problem: TrainingProblem, patterns: PatternSet | None = None) -> PricingResult:
@@ -82,7 +96,11 @@ def price_null(problem: TrainingProblem, patterns: PatternSet | None = None) -> 
     >>> round(result.bound, 6)
     3.0
     """
-    nu = feasible_dual(problem, -problem.gradient(null_prediction(problem))).nu
+    nu = _null_fit(problem)[1]
+    point = feasible_dual(problem, nu)
+    if np.linalg.norm(point.nu - nu) > 1e-4 * np.linalg.norm(nu):
+        raise ProblemError("The null model could not be solved accurately enough to price it; give reg explicitly.")
+    nu = point.nu
     if problem.scalar and patterns is None and enumerable(problem):
         patterns = enumerate_patterns(problem.extended)
     if patterns is None or not patterns.complete:
