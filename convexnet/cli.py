@@ -1,58 +1,83 @@
 """The command line: ``convexnet demo``.
 
-Exit codes: 0 the network is optimal within the tolerance, 2 the bound does not reach it, 64 wrong usage or data.
+Exit codes: 0 the network is optimal within the tolerance, 2 the bound does not reach it, 64 wrong usage or data,
+130 interrupted.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
+import os
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from . import __version__
 from .errors import ConvexNetError, ConvexNetWarning
 
 __all__ = ["main"]
 
-EXIT_OPTIMAL, EXIT_NOT_PROVEN, EXIT_USAGE = 0, 2, 64
+EXIT_OPTIMAL, EXIT_NOT_PROVEN, EXIT_USAGE, EXIT_INTERRUPTED, EXIT_NO_READER = 0, 2, 64, 130, 141
+LOSSES = ("squared", "logistic", "huber", "absolute", "hinge")
 
 
 class _Parser(argparse.ArgumentParser):
     """argparse exits with 2 on wrong usage, which here means "not proven"."""
 
     def error(self, message: str) -> NoReturn:
-        self.print_usage(sys.stderr)
-        self.exit(EXIT_USAGE, f"{self.prog}: error: {message}\n")
+        self.exit(EXIT_USAGE, f"{self.prog}: error: {message}\nRun '{self.prog} --help' to see what can be given.\n")
+
+
+def _positive(text: str) -> float:
+    """A finite number > 0."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError(f"must be a number > 0, got {text!r}")
+    return number
+
+
+def _integer(minimum: int) -> Callable[[str], int]:
+    def integer(text: str) -> int:
+        if not text.strip().lstrip("+-").isdecimal() or int(text) < minimum:
+            raise argparse.ArgumentTypeError(f"must be an integer >= {minimum}, got {text!r}")
+        return int(text)
+
+    return integer
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="convexnet", description="Train small ReLU networks by convex optimization, with proofs.")
     parser.add_argument("--version", action="version", version=f"convexnet {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     demo = commands.add_parser(
         "demo",
         help="train on a real table, prove the result, compare with SGD, Adam and L-BFGS",
         description="Train a two-layer ReLU network on a table by convex optimization, prove how good it is, and show "
         "where gradient descent ends on the same objective.",
         epilog="examples: convexnet demo; convexnet demo --data breast_cancer; "
-        "convexnet demo --data table.csv --target price --features area age",
+        "convexnet demo --data table.csv --target price --features area age. "
+        "Exit codes: 0 proven optimal, 2 not proven, 64 wrong usage or data, 130 interrupted.",
     )
-    demo.add_argument("--data", default="diabetes", help="diabetes, breast_cancer, or a CSV file with a header line")
-    demo.add_argument("--target", help="target column of a CSV file")
-    demo.add_argument("--features", nargs="+", help="feature columns (default: two named ones; all for a CSV file)")
-    demo.add_argument("--loss", help="squared, logistic, huber, absolute or hinge (default: what suits the target)")
-    demo.add_argument("--ratio", type=float, default=0.01, help="reg divided by the largest useful reg (default 0.01)")
-    demo.add_argument("--tol", type=float, default=1e-6, help="relative gap to prove (default 1e-6)")
-    demo.add_argument("--time-limit", type=float, default=600.0, help="seconds for the convex solve (default 600)")
-    demo.add_argument("--width", type=int, default=100, help="neurons of the gradient-trained networks (default 100)")
-    demo.add_argument("--starts", type=int, default=4, help="random starts of each gradient method (default 4)")
-    demo.add_argument("--seed", type=int, default=0, help="seed of everything random (default 0)")
-    demo.add_argument("--picture", type=Path, help="where to save a picture (default: convexnet_demo.png, if possible)")
-    demo.add_argument("--json", action="store_true", help="print one JSON object instead of text")
+    add = demo.add_argument
+    add("--data", default="diabetes", help="diabetes, breast_cancer, or a CSV file with a header line")
+    add("--target", metavar="COLUMN", help="target column of a CSV file; a column of two values means two classes")
+    add("--features", nargs="+", metavar="COLUMN", help="feature columns (default: two named ones; all of a CSV file)")
+    add("--loss", choices=LOSSES, help="default: logistic for two classes, else squared")
+    add("--ratio", type=_positive, default=0.01, help="reg divided by the largest useful reg (default 0.01)")
+    add("--tol", type=_positive, default=1e-6, help="relative gap to prove (default 1e-6)")
+    add("--time-limit", type=_positive, default=600.0, help="seconds for the convex solve (default 600)")
+    add("--width", type=_integer(1), default=100, help="neurons of the gradient-trained networks (default 100)")
+    add("--starts", type=_integer(1), default=4, help="random starts of each gradient method (default 4)")
+    add("--seed", type=_integer(0), default=0, help="seed of everything random (default 0)")
+    add("--picture", type=Path, metavar="FILE", help="save a picture there (default: convexnet_demo.png, if possible)")
+    add("--json", action="store_true", help="print one JSON object instead of text; no picture unless asked for")
     return parser
 
 
@@ -64,22 +89,46 @@ def main(argv: Sequence[str] | None = None) -> int:
     >>> main(["demo", "--json", "--data", "nowhere.csv", "--target", "y"])
     64
     """
-    arguments = _parser().parse_args(argv)
-    if not arguments.json:
-        print(f"convexnet {__version__}: one table, one training objective, four ways to train, one proof", flush=True)
+    parser = _parser()
+    arguments = parser.parse_args(argv)
+    if arguments.command is None:
+        parser.print_help(sys.stderr)
+        return EXIT_USAGE
     try:
-        from .demo import run_demo
-
-        with warnings.catch_warnings():
-            # The demo says in words what these warnings say.
-            warnings.simplefilter("ignore", ConvexNetWarning)
-            report = run_demo(arguments, say=_silent if arguments.json else _say)
+        return _demo(arguments)
     except ConvexNetError as error:
         print(f"convexnet: {type(error).__name__}: {error}", file=sys.stderr)
         return EXIT_USAGE
+    except KeyboardInterrupt:
+        print("convexnet: interrupted; whatever bounds are shown above hold.", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # The reader (head, less) has gone; standard output is pointed elsewhere so that Python can close it quietly.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_NO_READER
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    if not arguments.json:
+        print(f"convexnet {__version__}: one table, one training objective, four ways to train, one proof", flush=True)
+    from .demo import run_demo
+
+    with warnings.catch_warnings():
+        # The demo says in words what these warnings say.
+        warnings.simplefilter("ignore", ConvexNetWarning)
+        report = run_demo(arguments, say=_silent if arguments.json else _say)
     if arguments.json:
-        print(json.dumps(report, indent=1))
+        print(json.dumps(_plain(report), indent=1, allow_nan=False))
     return EXIT_OPTIMAL if report["solution"]["certificate"]["verdict"] == "optimal" else EXIT_NOT_PROVEN
+
+
+def _plain(value: Any) -> Any:
+    """The same with None for NaN and infinity, which JSON does not know."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _say(text: str = "") -> None:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import math
 import time
 from collections.abc import Callable
+from decimal import ROUND_FLOOR, Context, Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ._validation import check_positive
 from .arrangements import PatternSet, enumerate_patterns
 from .datasets import Table, load_csv, load_table, standardized
-from .errors import MissingExtraError, ProblemError
+from .errors import DataError, MissingExtraError, ProblemError
 from .networks import ShallowNetwork
 from .pricing import enumerable, price_null
 from .problem import TrainingProblem
@@ -23,11 +24,22 @@ if TYPE_CHECKING:
 __all__ = ["run_demo"]
 
 Say = Callable[[str], None]
+_DEFAULT_PICTURE = Path("convexnet_demo.png")
 
 
 def run_demo(arguments: argparse.Namespace, say: Say) -> dict[str, Any]:
-    """Run the demo described by the parsed command line; return everything that was found as plain data."""
-    check_positive(arguments.ratio, "--ratio")
+    """Run the demo described by the parsed command line; return everything that was found as plain data.
+
+    Linear algebra keeps to one thread: its matrices are too small for more, which then only wait for each other.
+    """
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1):
+        return _run(arguments, say)
+
+
+def _run(arguments: argparse.Namespace, say: Say) -> dict[str, Any]:
+    _check_picture(arguments.picture)
     table = _table(arguments)
     problem = _problem(table, arguments.loss)
     say(f"data      {table.name}: {problem.n} rows, features {', '.join(table.features)} -> {table.target}")
@@ -37,44 +49,57 @@ def run_demo(arguments: argparse.Namespace, say: Say) -> dict[str, Any]:
     largest = top.bound if patterns is not None else top.value
     problem = problem.with_options(reg=arguments.ratio * largest)
     say(f"problem   min {problem.loss.name} loss + reg * path norm, reg = {arguments.ratio:g} * {largest:.6g}")
-    say(f"convex    {'all cells' if patterns is not None else 'sampled cells'}; objective and lower bound meet:")
+    say(f"convex    {_CLASS[patterns is not None]}: objective reached >= optimum >= proven bound")
     solution = solve(
         problem, patterns=patterns, tol=arguments.tol, time_limit=arguments.time_limit,
         random_state=arguments.seed, callback=_reporter(say),
     )  # fmt: skip
-    say(f"          {solution.size} neurons, objective {solution.objective:.7g}, {solution.wall_time:.1f} s")
-    say("gradient  the same objective from random starts:")
+    say(f"          {solution.size} neurons, objective {solution.objective:.9g}, {solution.wall_time:.1f} s")
+    say("gradient  training on the same objective from random starts")
     comparison = compare(
         problem, solution, width=arguments.width, n_starts=arguments.starts, random_state=arguments.seed
     )
     say(_indented(comparison.summary()))
     say("proof     " + _indented(solution.certificate.summary()).lstrip())
     say("in words  " + _indented(_words(solution, comparison)).lstrip())
-    picture = _picture(problem, solution, comparison, table, arguments.picture)
-    say(f"picture   {picture if picture else 'none: install matplotlib with pip install convexnet[plot]'}")
+    picture = _picture(problem, solution, comparison, table, arguments, say)
     return {
         "table": {"name": table.name, "features": list(table.features), "target": table.target, "n": problem.n},
-        "reg_ratio": arguments.ratio, "reg_max": largest, "solution": solution.to_dict(),
-        "comparison": comparison.to_dict(), "picture": picture,
+        "reg_ratio": arguments.ratio, "reg_max": largest, "reg_max_exact": patterns is not None,
+        "solution": solution.to_dict(), "comparison": comparison.to_dict(), "picture": picture,
     }  # fmt: skip
 
 
+_CLASS = {True: "over networks of any width", False: "over networks with sampled patterns only"}
+
+
 def _table(arguments: argparse.Namespace) -> Table:
-    if Path(arguments.data).suffix.lower() == ".csv":
+    path = Path(arguments.data)
+    if path.suffix.lower() == ".csv" or path.is_file():
         if not arguments.target:
             raise ProblemError("A CSV file needs --target COLUMN.")
-        return load_csv(arguments.data, arguments.target, arguments.features)
-    return load_table(arguments.data, arguments.features)
+        return load_csv(path, arguments.target, arguments.features)
+    table = load_table(arguments.data, arguments.features)
+    if arguments.target:
+        raise ProblemError(f"--target is for CSV files; {table.name} always predicts {table.target}.")
+    return table
 
 
 def _problem(table: Table, loss: str | None) -> TrainingProblem:
+    """The training problem on standardised columns; ``reg`` follows once its scale is known."""
+    X = standardized(table.X)
     y = standardized(table.y) if table.loss == "squared" else table.y
-    return TrainingProblem(standardized(table.X), y, loss=loss or table.loss, reg=1.0)
+    if not X.any():
+        raise DataError(f"{table.name}: the features do not vary over the {len(X)} row(s): nothing to learn from.")
+    if not y.any():
+        raise DataError(f"{table.name}: the target {table.target!r} is the same in all rows: nothing to learn.")
+    return TrainingProblem(X, y, loss=loss or table.loss, reg=1.0)
 
 
 def _patterns(problem: TrainingProblem, say: Say) -> PatternSet | None:
     if not enumerable(problem):
-        say("patterns  too many to list all of them in memory: the result will be a bound, not a proof of optimality")
+        say("patterns  too many to list them all, so a sample is taken. Optimality over all networks cannot be proven")
+        say("          this way; what can be is optimality over the sample, and a bound over all networks")
         return None
     start = time.perf_counter()
     patterns = enumerate_patterns(problem.extended)
@@ -85,8 +110,7 @@ def _patterns(problem: TrainingProblem, say: Say) -> PatternSet | None:
 
 def _reporter(say: Say) -> Callable[[Round], None]:
     def report(record: Round) -> None:
-        say(f"          {record.seconds:6.1f} s   {record.objective:.8g} >= optimum over these cells >= "
-            f"{record.lower_bound:.8g}")  # fmt: skip
+        say(f"          {record.seconds:6.1f} s   {record.objective:.9g} >= optimum >= {record.lower_bound:.9g}")
 
     return report
 
@@ -96,55 +120,112 @@ def _indented(text: str) -> str:
 
 
 def _words(solution: Solution, comparison: Comparison) -> str:
-    certificate = solution.certificate
-    lines = [_claim(certificate)]
-    trained = [row for row in comparison.rows if row.method != "convex"]
-    if trained and certificate.verdict == "optimal":
-        best = min(trained, key=lambda row: row.excess_best)
-        lines.append(
-            f"The best gradient run ({best.method}) ends {best.excess_best:.1e} above the proven bound, "
-            f"with {best.width} neurons instead of {solution.size}."
-        )
-    return "\n".join(lines)
+    """What is proven, what is not, and where the gradient runs ended, in plain sentences."""
+    last = "All this is about the training objective on these rows; new data are another question."
+    return "\n".join([*_claim(solution.certificate), _beside(solution, comparison), last])
 
 
-def _claim(certificate: Certificate) -> str:
-    gap = f"{certificate.gap:.1e}"
+def _claim(certificate: Certificate) -> list[str]:
+    bound = _rounded_down(certificate.lower_bound)
     if certificate.verdict == "optimal":
-        return f"No two-layer network of any width has an objective lower by more than {gap} of this one: proven."
+        return [
+            f"Proven: no two-layer ReLU network, however wide, has an objective below {bound}.",
+            f"The network found is within {certificate.gap:.1e} (relative) of that: it is globally optimal.",
+        ]
+    everyone = f"Proven for networks of any width: no objective below {bound} (relative gap {certificate.gap:.2g})."
     if certificate.verdict == "listed":
-        return (
-            f"Among networks with the {certificate.n_patterns} sampled patterns none is better by more than "
-            f"{certificate.listed_gap:.1e}; over all networks only the bound {certificate.lower_bound:.6g} is proven."
-        )
-    return f"Optimality is not proven. Proven: no network has an objective below {certificate.lower_bound:.6g}."
+        return [
+            "Not proven: that this network is the best of all.",
+            f"Proven: among networks with the {certificate.n_patterns} sampled activation patterns none is better by "
+            f"more than {certificate.listed_gap:.1e}.",
+            everyone,
+        ]
+    found = " A better network is known." if certificate.verdict == "refuted" else ""
+    return [f"Not proven: that this network is optimal to {certificate.tol:.0e}.{found}", everyone]
 
 
-def _picture(
-    problem: TrainingProblem, solution: Solution, comparison: Comparison, table: Table, path: Path | None
-) -> str | None:
-    """Save a picture where matplotlib is installed; a missing matplotlib is an error only if a path was asked for."""
+def _rounded_down(value: float, digits: int = 9) -> str:
+    """The value to ``digits`` significant digits, never above it: a lower bound stays one when it is printed."""
+    context = Context(prec=digits, rounding=ROUND_FLOOR)
+    return f"{context.create_decimal(Decimal(value)).normalize():f}" if math.isfinite(value) else str(value)
+
+
+def _beside(solution: Solution, comparison: Comparison) -> str:
+    """The best gradient run against the convex solution."""
+    best = min((row for row in comparison.rows if row.method != "convex"), key=lambda row: row.best)
+    if not math.isfinite(best.best):
+        return "Every gradient run diverged."
+    difference = (best.best - solution.objective) / max(abs(solution.objective), 1e-300)
+    neurons = f"with {best.width} neurons instead of {solution.size}"
+    if difference > solution.certificate.tol:
+        return f"The best gradient run ({best.method}) ends {difference:.1e} (relative) higher, {neurons}."
+    if difference >= -solution.certificate.tol:
+        return f"The best gradient run ({best.method}) reaches the same objective {neurons}, without a proof."
+    reason = ": it uses patterns outside the sample" if solution.certificate.verdict == "listed" else ""
+    return f"The best gradient run ({best.method}) ends {-difference:.1e} (relative) lower, {neurons}{reason}."
+
+
+def _check_picture(path: Path | None) -> None:
+    """A picture that was asked for must be possible, before anything is computed."""
+    if path is None:
+        return
+    if not path.parent.is_dir():
+        raise ProblemError(f"--picture {path}: there is no folder {str(path.parent)!r}; create it first.")
+    plt = _pyplot()
+    if plt is None:
+        raise MissingExtraError("--picture needs matplotlib: pip install 'convexnet[plot]'.")
+    figure = plt.figure()
+    known = figure.canvas.get_supported_filetypes()
+    plt.close(figure)
+    if path.suffix[1:].lower() not in known:
+        raise ProblemError(f"--picture {path}: the name must end in one of {', '.join('.' + kind for kind in known)}.")
+
+
+def _pyplot() -> Any:
+    """matplotlib.pyplot without a window, or None where matplotlib is not installed."""
     try:
         import matplotlib
     except ImportError:
-        if path is not None:
-            raise MissingExtraError("--picture needs matplotlib: pip install 'convexnet[plot]'.") from None
         return None
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    from .plotting import plot_comparison, plot_network
+    return plt
 
-    path = path or Path("convexnet_demo.png")
-    columns = 2 if problem.d == 2 else 1
-    figure, axes = plt.subplots(1, columns, figsize=(6 * columns, 4.5), layout="constrained", squeeze=False)
-    if columns == 2 and isinstance(solution.network, ShallowNetwork):
-        plot_network(problem, solution.network, axes[0, 0], features=table.features)
-    plot_comparison(comparison, axes[0, -1])
+
+def _picture(
+    problem: TrainingProblem, solution: Solution, comparison: Comparison, table: Table, arguments: argparse.Namespace,
+    say: Say,
+) -> str | None:  # fmt: skip
+    """Save a picture where matplotlib is installed; failing is an error only if a picture was asked for."""
+    path: Path = arguments.picture or _DEFAULT_PICTURE
+    if arguments.json and arguments.picture is None:
+        return None
+    plt = _pyplot()
+    if plt is None:
+        say("picture   none: install matplotlib with pip install 'convexnet[plot]'")
+        return None
+    figure = _figure(plt, problem, solution, comparison, table)
     try:
         figure.savefig(path, dpi=120)
     except OSError as error:
-        raise ProblemError(f"Cannot write {path}: {error}.") from None
+        if arguments.picture is not None:
+            raise ProblemError(f"Cannot write {path}: {error.strerror}.") from None
+        say(f"picture   none: cannot write {path} here ({error.strerror}); name another place with --picture")
+        return None
     finally:
         plt.close(figure)
+    say(f"picture   {path}")
     return str(path)
+
+
+def _figure(plt: Any, problem: TrainingProblem, solution: Solution, comparison: Comparison, table: Table) -> Any:
+    """The network over its two features, if there are two, beside the excess of every method."""
+    from .plotting import plot_comparison, plot_network
+
+    columns = 2 if problem.d == 2 else 1
+    figure, axes = plt.subplots(1, columns, figsize=(6 * columns, 5), layout="constrained", squeeze=False)
+    if columns == 2 and isinstance(solution.network, ShallowNetwork):
+        plot_network(problem, solution.network, axes[0, 0], features=[f"{f} (standardised)" for f in table.features])
+    plot_comparison(comparison, axes[0, -1])
+    return figure

@@ -79,8 +79,47 @@ def test_public_names_of_the_package_show_an_example() -> None:
 # ---------------------------------------------------------------------------------------------- code on the pages
 def python_blocks(page: str) -> list[str]:
     """The indented bodies of all ``code-block:: python`` directives of an rst page."""
-    bodies = re.findall(r"^\.\. code-block:: python\n\n((?:(?:   .*)?\n)+)", page, flags=re.MULTILINE)
-    return [textwrap.dedent(body) for body in bodies]
+    return [body for language, body in rst_blocks(page) if language == "python"]
+
+
+def rst_blocks(page: str) -> list[tuple[str, str]]:
+    """Language and unindented body of every code block of an rst page, nested ones included."""
+    found = re.findall(r"^( *)\.\. code-block:: (\w+)\n\n((?:(?:\1   .*)?\n)+)", page, flags=re.MULTILINE)
+    return [(language, textwrap.dedent(body)) for _, language, body in found]
+
+
+def fenced_block(page: str, start: str, language: str) -> str:
+    """The body of the first fenced block of a language after ``start`` in a Markdown page."""
+    found = re.search(rf"^```{language}\n(.*?)^```", page[page.index(start) :], flags=re.MULTILINE | re.DOTALL)
+    assert found
+    return found.group(1)
+
+
+NUMBER = re.compile(r"(?<![\w.])-?\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)?")
+
+
+def same_print(shown: str, printed: str) -> bool:
+    """Whether words agree, numbers agree to 4 digits, and gaps (small or printed in e-notation) in their size."""
+    words = [re.sub(r"\s+", " ", NUMBER.sub("#", text)).strip() for text in (shown, printed)]
+    pairs = zip(*(NUMBER.findall(text) for text in (shown, printed)), strict=False)
+    values = [tuple(float(number.replace(",", "")) for number in pair) for pair in pairs]
+    return words[0] == words[1] and all(
+        abs(a - b) <= 1e-4 * abs(a) or max(abs(a), abs(b)) < 1e-6 or (a < 0.1 and b / 5 < a < 5 * b) for a, b in values
+    )
+
+
+@pytest.mark.parametrize(
+    ("printed", "same"),
+    [
+        ("bound 1.73156644   (relative gap 4.89e-11) by 1562 cells", True),
+        ("bound 1.73156641 (relative gap 8.1e-10) by 1,562 cells", True),
+        ("bound 1.74 (relative gap 4.89e-11) by 1562 cells", False),
+        ("bound 1.73156644 (relative gap 4.89e-03) by 1562 cells", False),
+        ("bound 1.73156644 (relative gap 4.89e-11) by 1562 listed cells", False),
+    ],
+)
+def test_comparison_of_prints(printed: str, same: bool) -> None:
+    assert same_print("bound 1.73156644   (relative gap 4.89e-11) by 1562 cells", printed) == same
 
 
 def test_quick_start_runs_as_printed(capsys: pytest.CaptureFixture[str]) -> None:
@@ -95,6 +134,55 @@ def test_quick_start_runs_as_printed(capsys: pytest.CaptureFixture[str]) -> None
     monotone, network = namespace["monotone"], namespace["network"]
     assert (network.weights[:, 0] * network.output_weights >= -1e-7).all()
     assert namespace["problem"].objective(network) == pytest.approx(monotone.value, rel=1e-6)
+
+
+def test_certificate_page_prints_what_it_shows(capsys: pytest.CaptureFixture[str]) -> None:
+    blocks = rst_blocks(read("docs", "certificate.rst"))
+    assert [language for language, _ in blocks] == ["python", "text"] * 3
+    namespace: dict[str, Any] = {}
+    for (_, code), (_, shown) in zip(blocks[::2], blocks[1::2], strict=True):
+        exec(compile(code, "certificate.rst", "exec"), namespace)
+        printed = capsys.readouterr().out
+        assert same_print(shown, printed), printed
+
+
+def test_readme_quick_start_is_short_and_prints_what_it_shows(capsys: pytest.CaptureFixture[str]) -> None:
+    page = read("README.md")
+    code = fenced_block(page, "<!-- quick start -->", "python")
+    assert len(code.splitlines()) <= 12
+    exec(compile(code, "README.md", "exec"), {})
+    shown = fenced_block(page, "<!-- quick start -->", "text")
+    printed = capsys.readouterr().out
+    assert same_print(shown, "\n".join(printed.splitlines()[: len(shown.splitlines())])), printed
+
+
+@pytest.mark.slow
+def test_readme_shows_lines_of_the_demo(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from convexnet.cli import main
+
+    monkeypatch.chdir(tmp_path)
+    assert main(["demo"]) == 0
+    shape = [re.sub(r"[\s#]+", " ", NUMBER.sub("#", line)) for line in capsys.readouterr().out.splitlines()]
+    for line in fenced_block(read("README.md"), "<!-- demo -->", "text").splitlines():
+        assert re.sub(r"[\s#]+", " ", NUMBER.sub("#", line)) in shape
+
+
+def test_readme_names_the_verdicts_and_links_to_files_that_exist() -> None:
+    page = read("README.md")
+    assert all(f"| `{verdict}` |" in page for verdict in ("optimal", "listed", "bound", "refuted"))
+    links = re.findall(r"\]\(([^)#]+)\)", page)
+    assert len(links) >= 8
+    assert not [link for link in links if "://" not in link and not CHECKOUT.joinpath(link).is_file()]
+
+
+def test_documented_exit_codes_are_those_of_the_command_line() -> None:
+    from convexnet import cli
+
+    codes = (cli.EXIT_OPTIMAL, cli.EXIT_NOT_PROVEN, cli.EXIT_USAGE, cli.EXIT_INTERRUPTED)
+    page = read("docs", "quickstart.rst")
+    assert re.findall(r"^   \* - (\d+)$", page, flags=re.MULTILINE) == [str(code) for code in codes]
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)

@@ -16,7 +16,7 @@ def slope(activation: str, negative_slope: float = 0.01) -> float:
     """Return kappa, the slope of the activation on the negative half line.
 
     ``relu`` has kappa = 0, ``leaky`` has kappa = ``negative_slope`` in (0, 1), ``absolute`` has kappa = -1;
-    in all three cases sigma(t) = max(t, kappa t) = (1 + kappa)/2 t + (1 - kappa)/2 |t|.
+    in all three cases ``sigma(t) = max(t, kappa t) = (1 + kappa)/2 t + (1 - kappa)/2 |t|``.
 
     Parameters
     ----------

@@ -159,7 +159,7 @@ class ShallowNetwork:
         return row_norms(rows, norm)
 
     def output_norms(self) -> np.ndarray:
-        """Return ||v_j||_2 (|v_j| for a scalar output), shape (m,)."""
+        """Return ``||v_j||_2`` (``|v_j|`` for a scalar output), shape (m,)."""
         return row_norms(self.output_weights.reshape(self.n_neurons, self.n_outputs))
 
     def path_norm(self, bias: str = "penalized", norm: str = "l2") -> float:

@@ -5,11 +5,16 @@ from typing import TYPE_CHECKING
 from .._lazy import lazy_attributes
 
 if TYPE_CHECKING:
+    from .arrangement import plot_arrangement
+    from .certificate import plot_dual_certificate
     from .excess import plot_comparison
-    from .plane import plot_arrangement, plot_network
+    from .plane import plot_network
 
-__all__ = ["plot_arrangement", "plot_comparison", "plot_network"]
+__all__ = ["plot_arrangement", "plot_comparison", "plot_dual_certificate", "plot_network"]
 
-_MODULES = {"plot_comparison": "excess", "plot_arrangement": "plane", "plot_network": "plane"}
+_MODULES = {
+    "plot_arrangement": "arrangement", "plot_comparison": "excess", "plot_dual_certificate": "certificate",
+    "plot_network": "plane",
+}  # fmt: skip
 
 __getattr__, __dir__ = lazy_attributes(__name__, {name: f"{__name__}.{module}" for name, module in _MODULES.items()})

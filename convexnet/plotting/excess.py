@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 __all__ = ["plot_comparison"]
 
+_FLOOR = 1e-12
+"""Smaller excesses are drawn here: they are rounding."""
+
 
 def plot_comparison(comparison: Comparison, ax: Any = None) -> Any:
     """Draw best and median excess over the proven lower bound, one row a method, on a logarithmic axis.
@@ -42,16 +45,36 @@ def plot_comparison(comparison: Comparison, ax: Any = None) -> Any:
     """
     plt = require("matplotlib.pyplot", "plot")
     ax = ax or plt.subplots(figsize=(7, 0.5 * len(comparison.rows) + 1.5), layout="constrained")[1]
-    floor = 1e-12
     rows = np.arange(len(comparison.rows))[::-1]
-    best = np.maximum([row.excess_best for row in comparison.rows], floor)
-    median = np.maximum([row.excess_median for row in comparison.rows], floor)
+    best = _drawn([row.excess_best for row in comparison.rows])
+    median = _drawn([row.excess_median for row in comparison.rows])
     ax.hlines(rows, best, median, color="0.6", zorder=1)
-    ax.plot(best, rows, "o", color="k", label="best start")
-    ax.plot(median, rows, "D", mfc="w", color="k", label="median start")
+    ax.plot(median, rows, "D", mfc="w", color="k", ms=8, label="median start")
+    ax.plot(best, rows, "o", color="k", ms=5, label="best start")
     ax.set_xscale("log")
-    ax.set_yticks(rows, [f"{row.method}, width {row.width}" for row in comparison.rows])
-    ax.set_xlabel("excess over the proven lower bound (relative)")
+    ax.set_xlim(*_limits(np.concatenate([best, median])))
+    ax.set_ylim(-0.6, len(rows) - 0.4)
+    ax.set_yticks(rows, [_label(row.method, row.width, row.n_starts) for row in comparison.rows])
+    ax.set_xlabel("excess of the objective over the proven lower bound (relative)")
     ax.grid(axis="x", alpha=0.3)
-    ax.legend(loc="best", frameon=False)
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=2, frameon=False, fontsize="small")
     return ax
+
+
+def _drawn(excess: list[float]) -> np.ndarray:
+    """Excesses as drawn: at least the floor; an infinite one (no bound, or diverged) is left out."""
+    values = np.asarray(excess, dtype=float)
+    return np.where(np.isfinite(values), np.maximum(values, _FLOOR), np.nan)
+
+
+def _limits(values: np.ndarray) -> tuple[float, float]:
+    """Whole decades around what is drawn, at least three."""
+    known = np.log10(values[np.isfinite(values)]) if np.isfinite(values).any() else np.zeros(1)
+    low, high = np.floor(known.min() - 0.2), np.ceil(known.max() + 0.2)
+    return float(10 ** min(low, high - 3)), float(10**high)
+
+
+def _label(method: str, width: int, starts: int) -> str:
+    neurons = f"{width} neuron{'s' if width != 1 else ''}"
+    name = method if method == "convex" else f"{method}, {starts} start{'s' if starts != 1 else ''}"
+    return f"{name}\n{neurons}"

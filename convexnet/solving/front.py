@@ -232,7 +232,7 @@ def _certified(
 def _tidied(problem: TrainingProblem, network: ShallowNetwork) -> ShallowNetwork:
     """Merge twins and drop neurons that others can replace, whenever the objective does not grow."""
     best, value = network, problem.objective(network)
-    merged = network.merged(problem.bias, problem.X)
+    merged = network.pruned(1e-9).merged(problem.bias, problem.X)
     free = {(True, True): "skip", (True, False): "linear", (False, True): "intercept"}.get(
         (problem.skip, problem.intercept)
     )

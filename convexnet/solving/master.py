@@ -78,7 +78,9 @@ class Master:
         with warnings.catch_warnings():
             # Bounds are recomputed from whatever the solver returns, so its own doubts are not passed on.
             warnings.simplefilter("ignore", InaccurateSolutionWarning)
-            status = program.solve(self.solver, tol=tol, time_limit=time_limit)
+            # ECOS has no time limit; its iterations are bounded.
+            limit = None if self.solver == "ECOS" else time_limit
+            status = program.solve(self.solver, tol=tol, time_limit=limit)
         parts = [program.block(name) for name, listed in (("V", positive), ("W", negative)) if listed]
         ordered = tuple([(cell, 1) for cell in positive] + [(cell, -1) for cell in negative])
         return MasterSolution(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from itertools import product
+from typing import Any
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from convexnet import PatternSet, TrainingProblem, enumerate_patterns, reg_max
 from convexnet.errors import ConvexNetError, LabelsMappedWarning
 
 LOSSES = ("squared", "logistic", "huber", "absolute", "hinge", "interpolation")
-CONVENTIONS = (
+CONVENTIONS: tuple[dict[str, Any], ...] = (
     {"bias": "penalized"},
     {"bias": "free"},
     {"bias": "none"},
@@ -24,7 +25,9 @@ CONVENTIONS = (
 )
 
 
-def random_problem(loss: str, seed: int, ratio: float = 0.2, **conventions: object) -> tuple[TrainingProblem, PatternSet]:
+def random_problem(
+    loss: str, seed: int, ratio: float = 0.2, **conventions: Any
+) -> tuple[TrainingProblem, PatternSet]:
     """A problem of rank at most 3 with 6 to 13 samples, reg at ``ratio`` of the largest useful one."""
     generator = np.random.default_rng(seed)
     n = int(generator.integers(6, 14))
