@@ -14,10 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from convexnet._hashing import hash_arrays
 from convexnet.errors import NetworkError, ProblemError
 from convexnet.losses import HuberLoss, get_loss
 from convexnet.networks import GatedNetwork, ShallowNetwork
-from convexnet._hashing import hash_arrays
 from convexnet.problem import TrainingProblem
 
 X3 = np.array([[1.0, -2.0], [0.5, 3.0], [-1.0, 0.0]])

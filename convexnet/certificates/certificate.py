@@ -12,27 +12,30 @@ from ..networks.shallow import ShallowNetwork
 
 __all__ = ["Certificate", "relative_gap"]
 
+_NOISE = 1e-6
+
 _WORDS = {
     "optimal": "OPTIMAL: no network of any width is better by more than the gap.",
-    "listed": "LISTED: optimal over the listed activation patterns only; other networks may be better.",
+    "listed": "LISTED: within the tolerance of the best network with listed activation patterns; others may be better.",
     "bound": "BOUND: the lower bound holds, but it does not reach the tolerance.",
-    "refuted": "REFUTED: a network with a strictly lower objective was found (see improved).",
+    "refuted": "REFUTED: a network better by more than the tolerance was found (see improved).",
 }
 
 
-def relative_gap(upper: float, lower: float) -> float:
-    """Return ``(upper - lower) / upper``, 0 at ``upper = 0``; rounding noise below zero is cut off.
+def relative_gap(upper: float, lower: float, zero: float = 0.0) -> float:
+    """Return ``(upper - lower) / upper``; rounding noise below zero is cut off.
+
+    An ``upper`` up to ``zero`` counts as zero, and so does its gap (no objective is negative). Infinite where nothing
+    is proven: a NaN, an infinite objective, or a lower bound that clearly exceeds the upper one.
 
     Examples
     --------
     >>> relative_gap(2.0, 1.0)
     0.5
     """
-    if upper == 0:
-        return 0.0
-    if not math.isfinite(upper):
+    if not math.isfinite(upper) or math.isnan(lower) or lower > upper + _NOISE * abs(upper):
         return math.inf
-    return max(0.0, (upper - lower) / abs(upper))
+    return 0.0 if abs(upper) <= zero else max(0.0, (upper - lower) / abs(upper))
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,14 +46,17 @@ class Certificate:
     ----------
     verdict : {"optimal", "bound", "refuted", "listed"}
         ``optimal``: ``gap <= tol`` for all networks of any width. ``bound``: only the lower bound is proven.
-        ``refuted``: ``improved`` has a strictly lower objective. ``listed``: within ``tol`` of the best network whose
-        neurons have listed activation patterns; nothing more.
+        ``refuted``: ``improved`` is better by more than ``tol``, so a gap of ``tol`` is impossible. ``listed``: within
+        ``tol`` of the best network whose neurons have listed activation patterns; nothing more. The claims rest on
+        the data, on ``nu`` and on ``PatternSet.complete`` with its ``proof`` (set by the enumeration), never on what
+        a solver reported.
     upper_bound : float
         Objective of the network.
     lower_bound : float
-        No network of any width has a lower objective.
+        No network of any width has a lower objective (interpolation: none whose residuals are all at most ``misfit``;
+        infinite if no network fits).
     gap : float
-        ``(upper_bound - lower_bound) / upper_bound``.
+        ``(upper_bound - lower_bound) / upper_bound``; 0 for an objective that rounding cannot tell from zero.
     tol : float
         Relative gap asked for.
     scope : str
@@ -66,6 +72,8 @@ class Certificate:
         The class over which ``lower_bound`` holds (another one only for gated networks).
     listed_lower_bound, listed_gap : float or None
         The bound and gap over the listed patterns, when the list is not complete.
+    misfit : float
+        Interpolation: the largest ``|f - y|`` of the network, which a computed fit never makes exactly zero.
     n_patterns : int
         Number of activation patterns used (0 if none).
     improved : ShallowNetwork or None
@@ -94,6 +102,7 @@ class Certificate:
     bound_class: str = "networks of any width"
     listed_lower_bound: float | None = None
     listed_gap: float | None = None
+    misfit: float = 0.0
     n_patterns: int = 0
     improved: ShallowNetwork | None = None
     improved_objective: float | None = None
@@ -120,6 +129,8 @@ class Certificate:
             lines.append(f"  lower bound, listed patterns only  {bound:.9g}   (relative gap {gap:.2e})")
         if self.improved_objective is not None:
             lines.append(f"  objective of the better network    {self.improved_objective:.9g}")
+        if self.misfit > 0:
+            lines.append(f"  over networks that fit as closely, largest residual {self.misfit:.3g}")
         lines.append(f"  scope: {self.scope}; tolerance {self.tol:.1e}")
         reg = self.conventions["reg"]
         lines.append(f"  proof: dual vector, M(nu) <= {self.pricing_bound:.9g} by {self.method}, reg {reg:.6g}")

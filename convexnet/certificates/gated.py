@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .._versions import versions
+from ..errors import ProblemError
 from ..networks.gated import GatedNetwork
 from ..pricing import dual_bound, feasible_dual
+from ._checks import check_tolerance, largest_residual
 from .certificate import Certificate, relative_gap
 
 if TYPE_CHECKING:
@@ -39,6 +41,8 @@ def certify_gated(
     ------
     PatternError
         If the patterns belong to other data.
+    ProblemError
+        For a free bias: the gates then fit any targets at no cost, and no positive bound exists.
 
     References
     ----------
@@ -53,11 +57,15 @@ def certify_gated(
     'listed'
     """
     start = time.perf_counter()
+    if problem.bias == "free":
+        raise ProblemError("Gated programs have no bound with bias='free': their gates fit any targets at no cost.")
+    tol = check_tolerance(tol)
     patterns.check(problem.extended)
     objective = problem.gated_objective(network, group)
     point = feasible_dual(problem, nu)
     bound = max(_block_norm(problem, point.nu, patterns, group), 0.0) + point.pricing_slack(problem)
-    lower, scale = dual_bound(problem, point, bound)
+    misfit = largest_residual(problem, network.predict(problem.X), objective)
+    lower, scale = dual_bound(problem, point, bound, misfit=misfit)
     gap = relative_gap(objective, lower)
     return Certificate(
         verdict="listed" if gap <= tol else "bound",
@@ -72,6 +80,7 @@ def certify_gated(
         pricing_bound=bound,
         method=f"{len(patterns)} gates",
         n_patterns=len(patterns),
+        misfit=misfit,
         conventions=problem.conventions() | {"group": group},
         data_hash=problem.data_hash,
         wall_time=time.perf_counter() - start,

@@ -1,4 +1,4 @@
-"""Refutation by example: add one priced neuron and check that the evaluated objective falls."""
+"""Refutation by example: rescale a network or add one priced neuron, and check that the evaluated objective falls."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..losses.base import golden_section
 from ..networks.activations import activate
 from ..networks.shallow import ShallowNetwork
 from ..pricing import PricingResult
@@ -17,13 +18,21 @@ if TYPE_CHECKING:
 
 __all__ = ["improve"]
 
+_RESOLUTION = 1e-10
+"""Relative decrease below which two objectives count as equal."""
+
 
 def improve(
     problem: TrainingProblem, network: ShallowNetwork, pricings: Sequence[PricingResult]
 ) -> ShallowNetwork | None:
-    """Return a network with a strictly lower objective made of ``network`` and one priced atom, or None.
+    """Return a network with a strictly lower objective, ``network`` rescaled or with one priced atom, or None.
 
     An atom priced at another vector than the network's own residual need not help: only the evaluated objective counts.
+    None for interpolation, where no single neuron can be added to a fit.
+
+    References
+    ----------
+    One step of the Frank-Wolfe method, Bach (2017), "Breaking the curse of dimensionality with convex neural networks".
 
     Examples
     --------
@@ -36,48 +45,53 @@ def improve(
     >>> problem.objective(better) < problem.objective(empty)
     True
     """
-    if not problem.loss.smooth and problem.loss.name == "interpolation":
-        return None
     current = problem.objective(network)
-    best, best_value = None, current - 1e-12 * abs(current)
+    if problem.loss.name == "interpolation" or not np.isfinite(current):
+        return None
+    best, best_value = None, current - _RESOLUTION * abs(current)
     predicted = network.predict(problem.X)
-    for pricing in pricings:
-        if not np.any(pricing.atom):
-            continue
-        candidate = _with_atom(problem, network, predicted, pricing.atom)
+    atoms = [pricing.atom for pricing in pricings if np.any(pricing.atom)]
+    candidates = [_rescaled(problem, network), *(_with_atom(problem, network, predicted, atom) for atom in atoms)]
+    for candidate in candidates:
         value = problem.objective(candidate)
         if value < best_value:
             best, best_value = candidate, value
     return best
 
 
+def _rescaled(problem: TrainingProblem, network: ShallowNetwork) -> ShallowNetwork:
+    """All output weights times the factor that minimises the objective."""
+    hidden = network.hidden(problem.X) @ network.output_weights
+    rest = network.predict(problem.X) - hidden
+    norm = problem.reg * network.path_norm(problem.bias, problem.norm)
+    factor = golden_section(lambda t: -problem.loss_value(rest + t * hidden) - t * norm, 2.0)
+    return replace(network, output_weights=factor * network.output_weights)
+
+
 def _with_atom(
     problem: TrainingProblem, network: ShallowNetwork, predicted: np.ndarray, atom: np.ndarray
 ) -> ShallowNetwork:
     """Append the atom with the amplitude that minimises the objective along it (a convex problem in one number)."""
-    from scipy.optimize import minimize_scalar
-
     response = activate(problem.extended @ atom, problem.kappa)
     residual = -problem.gradient(predicted)
     direction = np.array(1.0) if problem.scalar else _unit(residual.T @ response)
     column = response if problem.scalar else response[:, None] * direction
-
-    def along(t: float) -> float:
-        return problem.loss_value(predicted + t * column) + problem.reg * abs(t)
-
     slope = float(np.sum(residual * column))
-    curvature = float(np.sum(column**2)) or 1.0
-    reach = 2 * abs(slope) / curvature + 1e-12
     side = 1.0 if slope >= 0 else -1.0
-    amplitude = side * float(minimize_scalar(lambda t: along(side * t), bounds=(0.0, 4 * reach), method="bounded").x)
-    has_bias = problem.bias != "none"
+
+    def gain(t: float) -> float:
+        return -problem.loss_value(predicted + side * t * column) - problem.reg * t
+
+    curvature = float(np.sum(column**2))
+    reach = 8 * abs(slope) / curvature if slope and curvature > 0 else 1.0
+    amplitude = side * golden_section(gain, reach)
+    neuron = (amplitude * direction).reshape((1, *network.output_weights.shape[1:]))
     return replace(
         network,
         weights=np.vstack([network.weights, atom[: problem.d]]),
-        biases=np.append(network.biases, atom[-1] if has_bias else 0.0),
-        output_weights=np.concatenate([network.output_weights, amplitude * np.atleast_1d(direction)[None].reshape(
-            (1,) if problem.scalar else (1, -1))]),
-    )  # fmt: skip
+        biases=np.append(network.biases, atom[-1] if problem.bias != "none" else 0.0),
+        output_weights=np.concatenate([network.output_weights, neuron]),
+    )
 
 
 def _unit(vector: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ import numpy as np
 
 from .._validation import check_positive
 from .._versions import versions
-from ..errors import ProblemError
+from ..errors import PatternError, ProblemError
 from ..networks.shallow import ShallowNetwork
 from ..pricing import (
     CellPricer,
@@ -22,6 +22,7 @@ from ..pricing import (
     null_prediction,
     price_spectral,
 )
+from ._checks import check_tolerance, largest_residual, rounding_of_zero
 from .certificate import Certificate, relative_gap
 from .improve import improve
 
@@ -62,7 +63,7 @@ def certify(
         Dual vectors to try besides the network's own residual, e.g. ``solution.certificate.nu``: the residual of an
         inexact network alone gives a poor bound.
     tol : float
-        Relative gap asked for.
+        Relative gap asked for, below 1.
     time_limit : float, optional
         Seconds; the bound is then weaker, never wrong.
     pricer : CellPricer, optional
@@ -77,7 +78,9 @@ def certify(
     NetworkError
         If the network is outside the class of the problem.
     PatternError
-        If the patterns belong to other data.
+        If the patterns, or those of ``pricer``, belong to other data.
+    ProblemError
+        If ``nu`` has another shape or is not finite, or ``tol`` is not in (0, 1).
 
     References
     ----------
@@ -92,18 +95,22 @@ def certify(
     'optimal'
     """
     start = time.perf_counter()
-    check_positive(tol, "tol")
+    tol = check_tolerance(tol)
     deadline = None if time_limit is None else start + check_positive(time_limit, "time_limit")
     objective = problem.objective(network)
-    pricer = pricer or _pricer(problem, patterns)
+    misfit = largest_residual(problem, network.predict(problem.X), objective)
+    pricer = _pricer(problem, patterns) if pricer is None else _fitting(pricer, problem)
     points = [feasible_dual(problem, candidate) for candidate in _candidates(problem, network, nu)]
-    bounds = [_Bound(problem, point, pricer, deadline) for point in points]
+    bounds = [_Bound(problem, point, pricer, deadline, misfit) for point in points]
     best = max(bounds, key=lambda b: b.value)
     listed = _best(b.listed for b in bounds)
     better = improve(problem, network, [pricing for b in bounds for pricing in b.pricings])
-    gap = relative_gap(objective, best.value)
-    listed_gap = None if listed is None else relative_gap(objective, listed)
-    verdict, scope = _verdict(gap, listed_gap, better is not None, tol, pricer)
+    zero = rounding_of_zero(problem)
+    gap = relative_gap(objective, best.value, zero)
+    listed_gap = None if listed is None else relative_gap(objective, listed, zero)
+    better_objective = None if better is None else problem.objective(better)
+    refuted = better_objective is not None and better_objective < objective * (1 - tol)
+    verdict, scope = _verdict(gap, listed_gap, refuted, tol, pricer)
     return Certificate(
         verdict=verdict,
         upper_bound=objective,
@@ -117,9 +124,10 @@ def certify(
         method=best.method,
         listed_lower_bound=listed,
         listed_gap=listed_gap,
+        misfit=misfit,
         n_patterns=0 if pricer is None else len(pricer.patterns),
         improved=better,
-        improved_objective=None if better is None else problem.objective(better),
+        improved_objective=better_objective,
         conventions=problem.conventions(),
         data_hash=problem.data_hash,
         wall_time=time.perf_counter() - start,
@@ -131,20 +139,25 @@ class _Bound:
     """One dual vector's lower bound over all networks, and over the listed patterns if the list is not complete."""
 
     def __init__(
-        self, problem: TrainingProblem, point: DualPoint, pricer: CellPricer | None, deadline: float | None
+        self,
+        problem: TrainingProblem,
+        point: DualPoint,
+        pricer: CellPricer | None,
+        deadline: float | None,
+        misfit: float,
     ) -> None:
         self.point = point
-        complete = pricer is not None and pricer.patterns.complete
+        complete = pricer is not None and pricer.complete
         self.cells: PricingResult | None = None
         if pricer is not None:
             self.cells = pricer.price(point.nu, threshold=problem.reg * (1 - 1e-9), deadline=deadline)
         every = self.cells if complete and self.cells is not None else price_spectral(problem, point.nu)
         extra = point.pricing_slack(problem)
         self.pricing_bound, self.method = every.bound + extra, every.method
-        self.value, self.scale = dual_bound(problem, point, self.pricing_bound)
+        self.value, self.scale = dual_bound(problem, point, self.pricing_bound, misfit=misfit)
         self.listed: float | None = None
         if self.cells is not None and not complete:
-            self.listed = max(self.value, dual_bound(problem, point, self.cells.bound + extra)[0])
+            self.listed = max(self.value, dual_bound(problem, point, self.cells.bound + extra, misfit=misfit)[0])
         self.pricings = [result for result in (self.cells, every) if result is not None]
 
 
@@ -161,6 +174,16 @@ def _pricer(problem: TrainingProblem, patterns: PatternSet | None) -> CellPricer
     return None if patterns is None else CellPricer(problem, patterns)
 
 
+def _fitting(pricer: CellPricer, problem: TrainingProblem) -> CellPricer:
+    """A prepared pricer, if it prices the neurons of this problem."""
+    pricer.patterns.check(problem.extended)
+    for name in ("kappa", "bias", "norm"):
+        ours, theirs = getattr(problem, name), getattr(pricer.problem, name)
+        if ours != theirs:
+            raise PatternError(f"pricer belongs to a problem with {name} = {theirs!r}, not {ours!r}.")
+    return pricer
+
+
 def _candidates(problem: TrainingProblem, network: ShallowNetwork, nu: Any) -> list[np.ndarray]:
     """Dual vectors to try: the given ones, the network's own residual, the null model's residual."""
     given: list[Any] = [] if nu is None else list(nu) if _is_list(nu) else [nu]
@@ -171,7 +194,7 @@ def _candidates(problem: TrainingProblem, network: ShallowNetwork, nu: Any) -> l
     if problem.loss.name == "interpolation":
         return found or [problem.y]
     own = -problem.gradient(network.predict(problem.X))
-    return [*found, own, *_null_dual(problem)]
+    return [*found, *([own] if np.isfinite(own).all() else []), *_null_dual(problem)] or [np.zeros_like(problem.y)]
 
 
 def _null_dual(problem: TrainingProblem) -> list[np.ndarray]:

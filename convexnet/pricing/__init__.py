@@ -1,4 +1,4 @@
-"""Pricing: bounds on M(nu) = max over unit directions u of |nu . sigma(X u)|, and what follows from them."""
+"""Pricing: ``M(nu)``, the maximum of ``|nu . sigma(X u)|`` over unit directions u, and what follows from its bounds."""
 
 from typing import TYPE_CHECKING
 

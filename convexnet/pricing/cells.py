@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..arrangements.patterns import CellRays
 from ..errors import PatternError
+from ..networks._arrays import row_norms
 from ..networks.activations import activate
-from .geometry import price_cell
+from .geometry import CellGeometry
 from .result import PricingResult, Violator
-from .spectral import direction_norms
+from .spectral import check_dual, direction_norms
 
 if TYPE_CHECKING:
     from ..arrangements import PatternSet
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
 __all__ = ["CellPricer", "price_cells"]
 
 _EPS = float(np.finfo(np.float64).eps)
+_TINY = float(np.finfo(np.float64).tiny)
+_RAY_ERROR = 1e-12
+"""Ten times the relative error of a computed ray, in the units of the data as well as in those of its columns."""
 _CHUNK = 4096
 
 
@@ -50,6 +55,8 @@ def price_cells(
     ------
     PatternError
         If the patterns are empty or belong to other data.
+    ProblemError
+        If ``nu`` has another shape, is not finite, or has a non-zero sum with free biases.
 
     References
     ----------
@@ -77,7 +84,9 @@ class CellPricer:
             raise PatternError("The pattern set is empty; list or sample at least one activation pattern.")
         patterns.check(problem.extended)
         self.problem, self.patterns = problem, patterns
-        self._sizes = np.linalg.norm(problem.extended, axis=1)
+        self.geometry = CellGeometry(problem)
+        self.complete = patterns.complete and bool(patterns.proof)
+        self._sizes = row_norms(problem.extended)
         self._screen = _RayScreen(problem, patterns) if _rays_usable(problem, patterns) else None
 
     def price(
@@ -94,6 +103,7 @@ class CellPricer:
         ``max_violators`` cells above the threshold are reported: local maxima of the certificate function first, then
         their neighbours. ``deadline`` is a ``time.perf_counter`` value after which no further cell is refined.
         """
+        check_dual(self.problem, nu)
         upper, lower, atom = self._screened(nu)
         sign, value = self._attained(nu, atom)
         bound, rest = value, 0.0
@@ -107,7 +117,7 @@ class CellPricer:
             if upper[cell, column] <= goal or count >= cap or late:
                 rest = float(upper[cell, column])
                 break
-            exact = price_cell(self.problem, self.patterns.patterns[:, cell], (1 - 2 * column) * nu)
+            exact = self.geometry.price(self.patterns.patterns[:, cell], (1 - 2 * column) * nu)
             bound = max(bound, min(float(upper[cell, column]), exact.bound))
             cell_sign, attained = self._attained(nu, exact.direction)
             if attained > exact.bound * (1 + 1e-9):
@@ -120,8 +130,8 @@ class CellPricer:
         if self._screen is not None and max_violators:
             found.update(self._screen.peaks(lower, threshold, max_violators))
         violators = sorted((Violator(*key, found[key]) for key in found), key=lambda v: (-v.value, v.cell, v.sign))
-        scope = "all" if self.patterns.complete else "listed"
-        name = f"{len(self.patterns)} {'cells' if self.patterns.complete else 'listed cells'}"
+        scope = "all" if self.complete else "listed"
+        name = f"{len(self.patterns)} {'cells' if self.complete else 'listed cells'}"
         return PricingResult(value, max(bound, rest, value), scope, name, atom, sign, tuple(violators))
 
     def _screened(self, nu: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -138,8 +148,12 @@ class CellPricer:
         return (1 if score >= 0 else -1), abs(score)
 
     def _noise(self, nu: np.ndarray) -> float:
-        """Bound on the rounding error of ``nu . sigma(X u)`` for unit u, and on the rounding of the rays themselves."""
-        return (1e-12 + 8 * (self.problem.n + 8) * _EPS) * float(np.abs(nu) @ self._sizes)
+        """Bound on the error of ``nu . sigma(X u)`` at a computed unit ray, rounding and error of the ray together."""
+        relative = _RAY_ERROR + 8 * (self.problem.n + 8) * _EPS
+        if self.problem.bias == "free":
+            # A ray of ||w|| = 1 has |b| up to the largest row: its error is felt by every row.
+            return relative * 2 * float(self._sizes.max()) * float(np.abs(nu).sum()) + _TINY
+        return relative * float(np.abs(nu) @ self._sizes) + (_TINY if np.any(nu[self._sizes > 0]) else 0.0)
 
     def _norm_screen(self, nu: np.ndarray) -> np.ndarray:
         """``||X^T S_p nu||``: valid without rays; useless (infinite) for free biases."""
@@ -157,9 +171,14 @@ class CellPricer:
 
 def _rays_usable(problem: TrainingProblem, patterns: PatternSet) -> bool:
     """Rays span the cells only in full rank, except that an l2 ball allows projecting them onto the row space."""
-    if patterns.rays is None:
+    if patterns.rays is None or patterns.rank == 0:
         return False
-    return patterns.rank == problem.extended.shape[1] or (problem.norm == "l2" and problem.bias != "free")
+    if patterns.rank == problem.extended.shape[1]:
+        return True
+    if problem.norm == "l1" or problem.bias == "free":
+        return False
+    values = np.linalg.svd(problem.extended, compute_uv=False)
+    return bool(values[patterns.rank - 1] > 1e-2 * values[0])
 
 
 class _RayScreen:
@@ -171,16 +190,20 @@ class _RayScreen:
     """
 
     def __init__(self, problem: TrainingProblem, patterns: PatternSet) -> None:
-        rays = patterns.rays
-        assert rays is not None
-        self.problem, self.rays = problem, rays
+        assert patterns.rays is not None
+        self.problem = problem
+        self.rays = rays = _without_unused(patterns.rays)
         directions = rays.directions
         if patterns.rank < problem.extended.shape[1]:
-            directions = np.linalg.pinv(problem.extended) @ (problem.extended @ directions)
+            basis = np.linalg.svd(problem.extended, full_matrices=False)[2][: patterns.rank]
+            directions = basis.T @ (basis @ directions)
         norms = direction_norms(problem, directions)
         self.flat = norms <= 1e-12 * np.linalg.norm(directions, axis=0)
         self.directions = directions / np.where(self.flat, 1.0, norms)
         self.starts = rays.cell_ptr[:-1]
+        self.met = np.zeros((2, len(norms)), dtype=bool)
+        self.met[(rays.ray_sign < 0).astype(int), rays.ray_index] = True
+        self.met &= ~self.flat
         self.inverse_delta = self._inverse_delta()
         self.constant = self._constant_cells(patterns)
 
@@ -193,7 +216,8 @@ class _RayScreen:
         centre = np.sign(total) if problem.norm == "l1" else mean
         counts = np.diff(rays.cell_ptr)
         inner = np.einsum("ij,ij->j", members, np.repeat(centre, counts, axis=1))
-        delta = np.minimum.reduceat(inner, self.starts) - 1e-12
+        spread = float(np.max(row_norms(problem.X))) if problem.bias == "free" else 1.0
+        delta = np.minimum.reduceat(inner, self.starts) - _RAY_ERROR * max(1.0, spread)
         delta[np.bitwise_or.reduceat(self.flat[rays.ray_index], self.starts)] = 0.0
         with np.errstate(divide="ignore"):
             return np.where(delta > 0, 1 / np.maximum(delta, 1e-300), np.inf)
@@ -221,10 +245,13 @@ class _RayScreen:
         low = -np.minimum.reduceat(along, self.starts)
         lower = np.maximum(np.column_stack([high, low]), 0.0)
         # The smallest positive number keeps 0 * inf (a zero nu on an unscreened cell) from being NaN.
-        upper = np.maximum(lower + noise, np.finfo(float).tiny) * self.inverse_delta[:, None]
-        linear = float(np.linalg.norm((X.T @ nu)[:-1], np.inf if self.problem.norm == "l1" else 2)) + noise
-        for cell, factor in self.constant:
-            upper[cell] = factor * linear
+        upper = np.maximum(lower + noise, _TINY) * self.inverse_delta[:, None]
+        if self.constant:
+            linear = X.T @ nu
+            size = float(np.max(np.abs(linear))) or 1.0
+            norm = size * float(np.linalg.norm(linear[:-1] / size, np.inf if self.problem.norm == "l1" else 2)) + noise
+            for cell, factor in self.constant:
+                upper[cell] = factor * norm
         return upper, lower, self._best_ray(forward, backward)
 
     def peaks(self, lower: np.ndarray, threshold: float, limit: int) -> dict[tuple[int, int], float]:
@@ -248,7 +275,13 @@ class _RayScreen:
         return chosen
 
     def _best_ray(self, forward: np.ndarray, backward: np.ndarray) -> np.ndarray:
-        usable = np.where(self.flat, 0.0, 1.0)
-        ahead, behind = np.abs(forward) * usable, np.abs(backward) * usable
-        best = int(np.argmax(np.maximum(ahead, behind)))
-        return self.directions[:, best] * (1.0 if ahead[best] >= behind[best] else -1.0)
+        """The best unit ray among those of the listed cells: a ray's opposite belongs to other cells."""
+        values = np.abs([forward, backward]) * self.met
+        side, best = np.unravel_index(int(np.argmax(values)), values.shape)
+        return self.directions[:, best] * (1.0 - 2.0 * side)
+
+
+def _without_unused(rays: CellRays) -> CellRays:
+    """A part of a list keeps all lines of the arrangement; only those of its own cells count."""
+    used, index = np.unique(rays.ray_index, return_inverse=True)
+    return CellRays(rays.directions[:, used], rays.cell_ptr, index, rays.ray_sign)

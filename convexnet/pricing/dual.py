@@ -11,6 +11,7 @@ import numpy as np
 
 from ..arrangements import exact_rank
 from ..errors import ProblemError
+from ..networks._arrays import row_norms
 
 if TYPE_CHECKING:
     from ..problem import TrainingProblem
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["DualPoint", "dual_bound", "feasible_dual"]
 
 _EPS = float(np.finfo(np.float64).eps)
+_LARGEST = float(np.finfo(np.float64).max)
+_TINY = float(np.finfo(np.float64).tiny)
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,9 +46,9 @@ class DualPoint:
         """How much M can grow when ``rows`` move by ``slack``: by ``||x_i||`` each, and the reach of a free bias."""
         if not self.rows.size:
             return 0.0
-        sizes = np.linalg.norm(problem.extended, axis=1)
+        sizes = row_norms(problem.extended)
         reach = float(sizes.max()) if problem.bias == "free" else 0.0
-        return self.slack * float(np.sum(sizes[self.rows] + reach))
+        return self.slack * math.sqrt(problem.n_outputs) * float(np.sum(sizes[self.rows] + reach))
 
 
 def feasible_dual(problem: TrainingProblem, nu: np.ndarray) -> DualPoint:
@@ -57,6 +60,10 @@ def feasible_dual(problem: TrainingProblem, nu: np.ndarray) -> DualPoint:
     ------
     ProblemError
         If ``nu`` has another shape than ``problem.y`` or is not finite.
+
+    References
+    ----------
+    Free terms as equalities of the dual: Parhi and Nowak (2021); exactness by a dyadic grid is elementary.
 
     Examples
     --------
@@ -152,19 +159,22 @@ def _with_slack(nu: np.ndarray, columns: np.ndarray, lower: np.ndarray, upper: n
     """Bound the change of a few interior entries that makes ``columns' nu = 0`` exact."""
     from scipy.linalg import qr
 
-    room = np.minimum(nu - lower, upper - nu)
-    interior = np.flatnonzero(room > 1e-6 * max(float(np.max(np.abs(nu), initial=0.0)), 1e-300))
-    if interior.size == 0:
-        return None if np.any(nu) else DualPoint(nu, interior, 0.0)
     columns = _independent(columns)
-    scale = np.linalg.norm(columns, axis=0)
+    scale = row_norms(columns.T)
+    residual = _exact_residual(nu, columns, scale)
+    if residual == 0:
+        return DualPoint(nu, np.zeros(0, dtype=int), 0.0)
+    room = np.minimum(nu - lower, upper - nu)
+    interior = np.flatnonzero(room > 1e-6 * float(np.max(np.abs(nu))))
+    if interior.size == 0:
+        return None
     _, triangle, order = qr((columns[interior] / scale).T, mode="economic", pivoting=True)
     size = np.abs(np.diag(triangle))
     if size.size < len(scale) or size[-1] <= 1e-9 * size[0]:
         return None
     rows = interior[order[: len(scale)]]
     smallest = float(np.linalg.svd(columns[rows] / scale, compute_uv=False)[-1])
-    slack = 2 * _exact_residual(nu, columns, scale) / smallest
+    slack = 2 * residual / smallest
     if slack > 1e-9 * float(np.max(np.abs(nu))) or np.any(room[rows] <= slack):
         return None
     return DualPoint(nu, rows, slack)
@@ -175,6 +185,8 @@ def _independent(columns: np.ndarray) -> np.ndarray:
     from scipy.linalg import qr
 
     columns = columns[:, np.any(columns != 0, axis=0)]
+    if not columns.size:
+        return columns
     _, triangle, order = qr(columns / np.linalg.norm(columns, axis=0), mode="economic", pivoting=True)
     size = np.abs(np.diag(triangle))
     rank = int(np.sum(size > 1e-10 * size[0]))
@@ -182,24 +194,36 @@ def _independent(columns: np.ndarray) -> np.ndarray:
 
 
 def _exact_residual(nu: np.ndarray, columns: np.ndarray, scale: np.ndarray) -> float:
-    """``||scaled columns' nu||`` with the sums taken in exact rational arithmetic, rounded up."""
+    """``||scaled columns' nu||`` with the sums taken in exact rational arithmetic, rounded up: zero only if exact."""
     weights = [Fraction(value) for value in nu.tolist()]
-    sums = [
-        abs(float(sum(w * Fraction(x) for w, x in zip(weights, column.tolist(), strict=True)))) / size
-        for column, size in zip(columns.T, scale, strict=True)
-    ]
-    return math.sqrt(math.fsum(s * s for s in sums)) * (1 + 1e-10)
+    exact = [sum(w * Fraction(x) for w, x in zip(weights, column.tolist(), strict=True)) for column in columns.T]
+    if not any(exact):
+        return 0.0
+    sums = [abs(float(total)) / size for total, size in zip(exact, scale, strict=True)]
+    return max(math.hypot(*sums) * (1 + 1e-10), _TINY)
 
 
-def dual_bound(problem: TrainingProblem, point: DualPoint, pricing_bound: float) -> tuple[float, float]:
+def dual_bound(
+    problem: TrainingProblem, point: DualPoint, pricing_bound: float, *, misfit: float = 0.0
+) -> tuple[float, float]:
     r"""Lower bound of the objective over all networks from a dual point and a bound on its pricing value.
 
     .. math:: \max_{0 \le s \le \mathrm{reg} / M} -L^*(-s\,\nu), \qquad M \ge M(\nu)
 
+    Parameters
+    ----------
+    problem : TrainingProblem
+    point : DualPoint
+    pricing_bound : float
+    misfit : float
+        For interpolation: the bound then holds for all networks with ``max |f - y| <= misfit``, not for exact fits
+        alone: ``reg * path norm >= s nu . f >= s nu . y - s misfit ||nu||_1``.
+
     Returns
     -------
     bound, scale : float
-        The bound, rounded down, and the ``s`` that attains it. Never below ``-L*(0)``, the bound of ``nu = 0``.
+        The bound, rounded down, and the ``s`` that attains it. Never below ``-L*(0)``, the bound of ``nu = 0``;
+        infinite if no network fits the targets (interpolation).
 
     Raises
     ------
@@ -219,29 +243,43 @@ def dual_bound(problem: TrainingProblem, point: DualPoint, pricing_bound: float)
     (1.5, 1.0)
     """
     loss, y, weight = problem.loss, problem.y, problem.sample_weight
+    at_zero = _at_zero(problem)
+    limit = 0.0
     if pricing_bound == 0:
         limit = math.inf
-    else:
-        limit = problem.reg / pricing_bound * (1 - 4 * _EPS) if pricing_bound > 0 else 0.0
+    elif pricing_bound > 0:
+        limit = min(problem.reg / pricing_bound * (1 - 4 * _EPS), _LARGEST)
     scale = loss.best_scale(point.nu, y, weight, limit)
+    cost = misfit * (float(np.sum(np.abs(point.nu))) + point.slack * point.rows.size) * (1 + 1e-12)
     if math.isinf(scale):
-        return math.inf, scale
-    value = loss.dual_bound(scale * point.nu, y, weight)
-    value -= _slack_cost(problem, point, scale, value)
-    at_zero = loss.dual_bound(np.zeros_like(point.nu), y, weight)
-    return (value, scale) if value >= at_zero else (at_zero, 0.0)
+        unreachable = loss.dual_bound(point.nu, y, weight) > cost + _slack_cost(problem, point, 1.0)
+        return (math.inf, scale) if unreachable else (at_zero, 0.0)
+    with np.errstate(over="ignore"):  # an overflow is outside every domain
+        scaled = scale * point.nu
+    value = loss.dual_bound(scaled, y, weight) - scale * cost - _slack_cost(problem, point, scale)
+    return (value, scale) if value > at_zero else (at_zero, 0.0)
 
 
-def _slack_cost(problem: TrainingProblem, point: DualPoint, scale: float, value: float) -> float:
+def _at_zero(problem: TrainingProblem) -> float:
+    """``-L*(0)``, the smallest loss of any predictions: zero exactly for every loss of the package."""
+    zero = np.zeros_like(problem.y)
+    value = problem.loss.dual_value(zero, problem.y, problem.sample_weight)
+    return value if value == 0 else problem.loss.dual_bound(zero, problem.y, problem.sample_weight)
+
+
+def _slack_cost(problem: TrainingProblem, point: DualPoint, scale: float) -> float:
     """How much the dual value can drop when the rows in ``point.rows`` move by ``point.slack`` (concave, separable)."""
     if not point.rows.size or scale == 0:
         return 0.0
     loss, y, weight, cost = problem.loss, problem.y, problem.sample_weight, 0.0
-    for row in point.rows:
+    nu = scale * point.nu
+    value = loss.dual_bound(nu, y, weight)
+    for entry in np.ndindex(len(point.rows), *nu.shape[1:]):
+        index = (point.rows[entry[0]], *entry[1:])
         drops = []
-        for step in (-point.slack, point.slack):
-            moved = scale * point.nu
-            moved[row] += scale * step
+        for step in (-scale * point.slack, scale * point.slack):
+            moved = nu.copy()
+            moved[index] += step
             drops.append(value - loss.dual_bound(moved, y, weight))
         cost += max(0.0, *drops)
     return cost

@@ -6,20 +6,23 @@ Every bound comes from multipliers ``m >= 0``: on the cell ``g . u <= (g + A^T m
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..networks._arrays import row_norms
+from .multipliers import candidates, peak
 from .spectral import direction_norms
 
 if TYPE_CHECKING:
     from ..problem import TrainingProblem
 
-__all__ = ["CellValue", "price_cell"]
+__all__ = ["CellGeometry", "CellValue", "price_cell"]
 
 _EPS = float(np.finfo(np.float64).eps)
+_LARGEST = float(np.finfo(np.float64).max)
+_TINY = float(np.finfo(np.float64).tiny)
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +46,7 @@ def price_cell(problem: TrainingProblem, pattern: np.ndarray, nu: np.ndarray) ->
     problem : TrainingProblem
     pattern : ndarray of shape (n,), uint8
     nu : ndarray of shape (n,)
+        With free biases of sum zero: otherwise the maximum is infinite on the cells of one sign.
 
     References
     ----------
@@ -56,84 +60,75 @@ def price_cell(problem: TrainingProblem, pattern: np.ndarray, nu: np.ndarray) ->
     >>> round(price_cell(problem, np.array([1, 1]), np.array([1.0, 1.0])).bound, 9)
     3.0
     """
-    X = problem.extended
-    active = pattern.astype(bool)
-    g = X.T @ np.where(active, nu, problem.kappa * nu)
-    sizes = np.linalg.norm(X, axis=1)
-    rows = sizes > 0
-    A = np.where(active[rows], 1.0, -1.0)[:, None] * X[rows] / sizes[rows, None]
-    noise = 4 * (problem.n + X.shape[1]) * _EPS
-    rounding = noise * float(np.abs(nu) @ sizes)
-    if problem.norm == "l1":
-        multipliers, direction = _linear_program(g, A, problem.bias == "free")
-    elif problem.bias == "free":
-        multipliers, direction = _equality_nnls(g, A)
-    else:
-        multipliers, direction = _nnls(g, A)
-    residual = g + A.T @ multipliers
-    bound = _dual_norm(problem, residual, A) + rounding + noise * float(multipliers.sum())
-    return CellValue(bound, _normalised(problem, direction))
+    return CellGeometry(problem).price(pattern, nu)
 
 
-def _dual_norm(problem: TrainingProblem, residual: np.ndarray, A: np.ndarray) -> float:
-    """Dual norm; with free biases ``|b|`` is bounded on a mixed cell and zero residual is needed elsewhere."""
-    order = np.inf if problem.norm == "l1" else 2
-    if problem.bias != "free":
-        return float(np.linalg.norm(residual, order))
-    # On a cell with both signs some active row gives b >= -||x_i||, some inactive one b <= ||x_i|| (times ||w|| <= 1).
-    mixed = bool(np.any(A[:, -1] > 0) and np.any(A[:, -1] < 0))
-    reach = float(np.max(np.linalg.norm(problem.X, axis=1))) if mixed else 0.0
-    return float(np.linalg.norm(residual[:-1], order) + abs(residual[-1]) * reach)
+class CellGeometry:
+    r"""The rows that neurons see, in coordinates fit for pricing; computed once for all cells and dual vectors.
 
+    With free biases ``u = (w, b)`` becomes ``(w, (b + c . w) / h)`` with a centre c of the data and their radius h:
+    ``x . w + b = (x - c) . w + h * (b + c . w) / h``, so data far from the origin lose no digits.
+    """
 
-def _normalised(problem: TrainingProblem, direction: np.ndarray) -> np.ndarray:
-    size = float(direction_norms(problem, direction[:, None])[0])
-    return direction / size if size > 0 else np.zeros_like(direction)
+    def __init__(self, problem: TrainingProblem) -> None:
+        self.problem = problem
+        self.free = problem.bias == "free"
+        rows = problem.extended
+        if self.free:
+            self.centre = np.median(problem.X, axis=0)
+            rows = problem.X - self.centre
+            self.reach = row_norms(rows)
+            self.radius = float(np.max(self.reach)) or 1.0
+            rows = np.column_stack([rows, np.full(problem.n, self.radius)])
+        self.rows, self.sizes = rows, row_norms(rows)
+        self.kept = self.sizes > 0
+        self.unit = rows[self.kept] / self.sizes[self.kept, None]
 
+    def price(self, pattern: np.ndarray, nu: np.ndarray) -> CellValue:
+        """Price one cell; see :func:`price_cell`."""
+        active = np.asarray(pattern) > 0
+        g = self.rows.T @ np.where(active, nu, self.problem.kappa * nu)
+        noise = 8 * (len(nu) + len(g)) * _EPS
+        # Zero only where every product is zero, not where one underflows: a zero bound leaves the dual scale free.
+        rounding = noise * float(np.abs(nu) @ self.sizes) + (_TINY if np.any(nu[self.kept]) else 0.0)
+        top = float(np.max(np.abs(g), initial=0.0))
+        if not top > 0:
+            return CellValue(rounding, np.zeros_like(g))
+        if self.free and bool(active.all() or not active.any()):
+            return CellValue(self._dual_norm(g[:-1]) + rounding, self._one_sided(g[:-1], active[0]))
+        A = np.where(active[self.kept], 1.0, -1.0)[:, None] * self.unit
+        limits = self._limits(active) if self.free else (0.0, 0.0)
+        best, direction = _LARGEST, np.zeros_like(g)
+        for multipliers, candidate in candidates(g / top, A, self.problem.norm, self.free):
+            bound = self._bound(g / top + multipliers @ A, limits) + noise * float(multipliers.sum())
+            if bound < best * (1 - 1e-12):
+                best, direction = bound, candidate
+        return CellValue(best * top + rounding, self._normalised(direction))
 
-def _nnls(g: np.ndarray, A: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Multipliers of the projection of g onto {A u >= 0}, and the projection itself."""
-    m = _solve_nnls(A.T, -g)
-    return m, g + A.T @ m
+    def _bound(self, residual: np.ndarray, limits: tuple[float, float]) -> float:
+        """Dual norm; with free biases plus the most that the bias component, of limited size, can add."""
+        if not self.free:
+            return self._dual_norm(residual)
+        low, high = limits
+        return self._dual_norm(residual[:-1]) + max(residual[-1] * high, -residual[-1] * low)
 
+    def _limits(self, active: np.ndarray) -> tuple[float, float]:
+        """With ``||w|| <= 1`` the bias coordinate of a cell of both signs lies in ``[-low, high]``."""
+        margin = (1 + 1e-12) / self.radius
+        return float(self.reach[active].min()) * margin, float(self.reach[~active].min()) * margin
 
-def _solve_nnls(matrix: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """``argmin_{m >= 0} ||matrix m - target||``; any non-negative m is usable, so an early stop is no error."""
-    from scipy.optimize import lsq_linear, nnls
+    def _dual_norm(self, vector: np.ndarray) -> float:
+        return float(np.linalg.norm(vector, np.inf if self.problem.norm == "l1" else 2))
 
-    try:
-        return nnls(matrix, target, maxiter=10 * matrix.shape[1] + 100)[0]
-    except RuntimeError:
-        return np.maximum(lsq_linear(matrix, target, bounds=(0, np.inf), max_iter=200).x, 0.0)
+    def _one_sided(self, g: np.ndarray, positive: bool) -> np.ndarray:
+        """Where all rows have one sign the bias is free to grow and the function is linear in w."""
+        w = peak(g) if self.problem.norm == "l1" else g
+        return self._normalised(np.append(w, float(np.linalg.norm(w)) * (1.0 if positive else -1.0)))
 
-
-def _equality_nnls(g: np.ndarray, A: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Free bias: ``min ||g_w + A_w' m||`` s.t. ``g_b + A_b' m = 0``, the equality as a heavily weighted row."""
-    heavy = np.append(np.ones(A.shape[1] - 1), 1e5 * max(1.0, float(np.linalg.norm(A[:, :-1], 2))))
-    m = _solve_nnls(heavy[:, None] * A.T, -heavy * g)
-    w = g[:-1] + A[:, :-1].T @ m
-    tight = m > 0
-    bias_rows = A[tight]
-    if not bias_rows.size or not np.any(bias_rows[:, -1]):
-        bias_rows = A
-    offsets = -(bias_rows[:, :-1] @ w) / bias_rows[:, -1]
-    return m, np.append(w, float(np.median(offsets)))
-
-
-def _linear_program(g: np.ndarray, A: np.ndarray, free: bool) -> tuple[np.ndarray, np.ndarray]:
-    """l1 ball: the linear program over (u+, u-), its inequality multipliers from HiGHS."""
-    from scipy.optimize import linprog
-
-    n, q = A.shape
-    penalised = np.ones(q)
-    if free:
-        penalised[-1] = 0.0
-    matrix = np.vstack([np.hstack([-A, A]), np.tile(penalised, 2)])
-    limits = np.append(np.zeros(n), 1.0)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        answer = linprog(-np.tile(g, 2) * np.repeat([1.0, -1.0], q), A_ub=matrix, b_ub=limits, method="highs")
-    if answer.x is None:
-        return np.zeros(n), np.zeros(q)
-    multipliers = np.maximum(-np.asarray(answer.ineqlin.marginals)[:n], 0.0)
-    return multipliers, answer.x[:q] - answer.x[q:]
+    def _normalised(self, direction: np.ndarray) -> np.ndarray:
+        """Back to the coordinates of the data, at norm one."""
+        if self.free:
+            w = direction[:-1]
+            direction = np.append(w, direction[-1] * self.radius - self.centre @ w)
+        size = float(direction_norms(self.problem, direction[:, None])[0])
+        return direction / size if size > 0 else np.zeros_like(direction)

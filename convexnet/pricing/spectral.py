@@ -2,19 +2,23 @@ r"""Bounds on M(nu) that need no list of cells: singular values only."""
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..errors import ProblemError
+from ..networks._arrays import row_norms
 from ..networks.activations import activate
 from .result import PricingResult
 
 if TYPE_CHECKING:
     from ..problem import TrainingProblem
 
-__all__ = ["price_spectral"]
+__all__ = ["check_dual", "direction_norms", "price_spectral"]
 
 _EPS = float(np.finfo(np.float64).eps)
+_TINY = float(np.finfo(np.float64).tiny)
 
 
 def price_spectral(problem: TrainingProblem, nu: np.ndarray) -> PricingResult:
@@ -36,7 +40,8 @@ def price_spectral(problem: TrainingProblem, nu: np.ndarray) -> PricingResult:
 
     Raises
     ------
-    Nothing beyond numpy's own errors for a ``nu`` of another shape.
+    ProblemError
+        If ``nu`` has another shape, is not finite, or has a non-zero sum with free biases.
 
     References
     ----------
@@ -50,10 +55,34 @@ def price_spectral(problem: TrainingProblem, nu: np.ndarray) -> PricingResult:
     >>> round(price_spectral(problem, np.array([3.0, 4.0])).bound, 6)
     25.0
     """
+    check_dual(problem, nu)
     X, centres = _centred(problem)
-    bound = float(np.max(_bounds(X, nu, problem.kappa, centres))) * (1 + 1e-12)
+    size, strength = float(np.max(np.abs(X))), float(np.max(np.abs(nu)))
+    bound = 0.0
+    if size > 0 and strength > 0:
+        # At unit size neither squares nor products underflow.
+        X, centres, unit = X / size, centres / size, nu / strength
+        rounding = 8 * (X.shape[0] + X.shape[1]) * _EPS * float(np.sum(np.abs(unit))) * float(np.max(row_norms(X)))
+        bound = (float(np.max(_bounds(X, unit, problem.kappa, centres))) + rounding) * (1 + 1e-12) * size * strength
+        bound = max(bound, _TINY)
     atom, value, sign = _probe(problem, nu)
     return PricingResult(value, max(bound, value), "all", "singular values", atom, sign)
+
+
+def check_dual(problem: TrainingProblem, nu: np.ndarray) -> None:
+    """Refuse a ``nu`` whose pricing value is not a finite number.
+
+    Raises
+    ------
+    ProblemError
+        If it has another shape than y, is not finite, or has a non-zero sum with free biases.
+    """
+    if np.shape(nu) != problem.y.shape or not np.isfinite(nu).all():
+        raise ProblemError(f"nu must be finite and of shape {problem.y.shape}, got shape {np.shape(nu)}.")
+    if problem.bias == "free":
+        columns = np.atleast_2d(np.asarray(nu).T)
+        if any(abs(math.fsum(column)) > 1e-8 * float(np.max(np.abs(column))) for column in columns):
+            raise ProblemError("With free biases the entries of nu must sum to zero; feasible_dual makes them.")
 
 
 def _centred(problem: TrainingProblem) -> tuple[np.ndarray, np.ndarray]:
