@@ -10,7 +10,7 @@ import numpy as np
 from .._validation import as_matrix
 from ..errors import DataError, PatternError, SolverError
 
-__all__ = ["CellProjection", "cell_rows", "project_onto_cell"]
+__all__ = ["CellProjection", "cell_rows", "nonnegative_least_squares", "project_onto_cell"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +62,7 @@ def cell_rows(X: np.ndarray, bits: np.ndarray) -> tuple[np.ndarray, np.ndarray, 
     return kept, rows * (signs / length)[:, None], length * top[kept]
 
 
-def _nonnegative_least_squares(rows: np.ndarray, g: np.ndarray) -> np.ndarray:
+def nonnegative_least_squares(rows: np.ndarray, g: np.ndarray) -> np.ndarray:
     """Return ``argmin_{m >= 0} ||g + rows^T m||``; a second solver steps in where the first fails."""
     from scipy.optimize import lsq_linear, nnls
 
@@ -130,7 +130,7 @@ def project_onto_cell(X: Any, pattern: Any, g: Any) -> CellProjection:
     if len(kept) == 0 or size == 0.0:
         length_of_g = float(np.linalg.norm(vector / (size or 1.0))) * size
         return CellProjection(vector, multipliers, length_of_g)
-    m = _nonnegative_least_squares(rows, vector / size)
+    m = nonnegative_least_squares(rows, vector / size)
     point = vector / size + m @ rows
     multipliers[kept] = m * size / length
     return CellProjection(point * size, multipliers, float(np.linalg.norm(point)) * size)

@@ -11,8 +11,8 @@ from .._versions import versions
 from ..errors import ProblemError
 from ..networks.gated import GatedNetwork
 from ..pricing import dual_bound, feasible_dual
-from ._checks import check_tolerance, largest_residual
 from .certificate import Certificate, relative_gap
+from .tolerances import check_tolerance, largest_residual
 
 if TYPE_CHECKING:
     from ..arrangements import PatternSet

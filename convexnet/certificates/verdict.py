@@ -22,9 +22,9 @@ from ..pricing import (
     null_prediction,
     price_spectral,
 )
-from ._checks import check_tolerance, largest_residual, rounding_of_zero
 from .certificate import Certificate, relative_gap
 from .improve import improve
+from .tolerances import check_tolerance, largest_residual, rounding_of_zero
 
 if TYPE_CHECKING:
     from ..arrangements import PatternSet

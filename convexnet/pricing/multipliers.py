@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arrangements.projection import _nonnegative_least_squares
+from ..arrangements.projection import nonnegative_least_squares
 from ..errors import SolverError
 
 __all__ = ["Candidate", "candidates", "peak"]
@@ -43,7 +43,7 @@ def peak(g: np.ndarray) -> np.ndarray:
 
 def _least_squares(g: np.ndarray, A: np.ndarray) -> list[Candidate]:
     """``min ||g + A' m||``: the residual is the projection of g onto the cell."""
-    m = _nonnegative_least_squares(A, g)
+    m = nonnegative_least_squares(A, g)
     return [(m, g + m @ A)]
 
 
@@ -53,7 +53,7 @@ def _least_squares_level(g: np.ndarray, A: np.ndarray) -> list[Candidate]:
     The second candidate solves the problem with the exact equality on the rows that the first one uses.
     """
     heavy = np.append(np.ones(A.shape[1] - 1), _HEAVY)
-    m = _nonnegative_least_squares(A * heavy, g * heavy)
+    m = nonnegative_least_squares(A * heavy, g * heavy)
     used = np.flatnonzero(m > 0)
     found = [m] if not len(used) else [m, _on_support(g, A, m, used)]
     return [(candidate, _with_best_bias(g[:-1] + candidate @ A[:, :-1], g, A)) for candidate in found]

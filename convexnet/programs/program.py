@@ -105,8 +105,8 @@ class Program:
 
     def _explain(self) -> Exception:
         """The error to raise after the solver called the model infeasible."""
-        if self.problem.loss.name == "interpolation":
-            nu = self._farkas_vector()
+        nu = self._farkas_vector() if self.problem.loss.name == "interpolation" else None
+        if nu is not None or (self.problem.loss.name == "interpolation" and self.constrained):
             proof = "" if nu is None else " A vector nu with nu . y = 1 that is orthogonal to their outputs proves it."
             return InfeasibleError(
                 "No network with these patterns fits y exactly. The usual causes are repeated rows with different "
@@ -117,8 +117,8 @@ class Program:
         if self.constrained:
             return InfeasibleError("The added constraints contradict each other or the cells; drop or loosen them.")
         return SolverError(
-            "The solver called a program infeasible that always has a solution; the data are too badly scaled for it. "
-            "Try another solver or scale the data."
+            "The solver called the program infeasible without a proof that holds; the data may be too badly scaled for "
+            "it. Try another solver or scale the data."
         )
 
     def _farkas_vector(self) -> np.ndarray | None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..certificates import relative_gap
+from ..certificates.tolerances import largest_residual, rounding_of_zero
 from ..errors import ConvexNetError, SolverError
 from ..networks.shallow import ShallowNetwork
 from ..pricing import CellPricer, dual_bound, feasible_dual
@@ -158,10 +159,11 @@ class _Run:
                 point.nu, threshold=self.problem.reg * (1 + 1e-9), max_refined=400, max_violators=max_new,
                 deadline=self.deadline,
             )  # fmt: skip
-            bound = dual_bound(self.problem, point, result.bound + point.pricing_slack(self.problem))[0]
+            slack, misfit = point.pricing_slack(self.problem), self._misfit()
+            bound = dual_bound(self.problem, point, result.bound + slack, misfit=misfit)[0]
             if bound > self.lower_bound:
                 self.lower_bound, self.nu = bound, point.nu
-            if relative_gap(self.objective, self.lower_bound) <= tol:
+            if self._gap() <= tol:
                 break
             new = [(v.cell, v.sign) for v in result.violators if (v.cell, v.sign) not in self.pairs]
             self.pairs.update(dict.fromkeys(new))
@@ -177,7 +179,7 @@ class _Run:
 
     def finished(self, tol: float) -> str:
         """Status if the run is over, else an empty string; tightens the master instead of spinning."""
-        if relative_gap(self.objective, self.lower_bound) <= tol:
+        if self._gap() <= tol:
             return "solved"
         if time.perf_counter() > self.deadline:
             return "time_limit"
@@ -211,6 +213,12 @@ class _Run:
             return
         if thin is not None:
             self.network = thin.network
+
+    def _gap(self) -> float:
+        return relative_gap(self.objective, self.lower_bound, rounding_of_zero(self.problem))
+
+    def _misfit(self) -> float:
+        return largest_residual(self.problem, self.network.predict(self.problem.X), self.objective)
 
     def _offer(self, network: ShallowNetwork) -> None:
         """Keep the network if it is the best so far."""

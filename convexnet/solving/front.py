@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from .._validation import check_choice, check_positive
 from ..arrangements import PatternSet, enumerate_patterns, sample_patterns
-from ..certificates import certify, certify_gated
+from ..certificates import Certificate, certify, certify_gated
+from ..certificates.tolerances import check_tolerance
 from ..errors import IncompletePatternsWarning, NotCertifiedWarning, PatternError, ProblemError
 from ..networks.gated import GatedNetwork
 from ..networks.shallow import ShallowNetwork
@@ -27,6 +28,8 @@ __all__ = ["METHODS", "solve"]
 
 _PROGRAM_TOL = 1e-10
 """Accuracy asked of the conic solver when the whole program is solved at once."""
+_ADOPTIONS = 3
+"""Times that a better network met while certifying is taken over."""
 _SAMPLED = 100
 """Random patterns drawn where all of them cannot be listed."""
 
@@ -105,7 +108,7 @@ def solve(
     """
     start = time.perf_counter()
     check_choice(method, "method", ("auto", *METHODS))
-    check_positive(tol, "tol")
+    tol = check_tolerance(tol)
     check_positive(time_limit, "time_limit")
     if not problem.scalar and method != "gated":
         raise ProblemError(
@@ -206,12 +209,16 @@ def _certified(
     options: _Options,
 ) -> Solution:
     """Tidy the network, certify it, adopt a better one if certification met one."""
+    def judge(network: ShallowNetwork) -> Certificate:
+        return certify(problem, network, patterns=patterns, nu=found.nu, tol=options.tol, pricer=pricer)
+
     network = _tidied(problem, found.network)
-    for _ in range(3):
-        certificate = certify(problem, network, patterns=patterns, nu=found.nu, tol=options.tol, pricer=pricer)
+    certificate = judge(network)
+    for _ in range(_ADOPTIONS):
         if certificate.verdict != "refuted" or certificate.improved is None:
             break
         network = certificate.improved
+        certificate = judge(network)
     status = found.status
     if status == "solved" and certificate.verdict not in ("optimal", "listed"):
         status = "not_proven"

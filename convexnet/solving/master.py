@@ -14,6 +14,7 @@ from ..errors import InaccurateSolutionWarning
 from ..networks.shallow import ShallowNetwork
 from ..pricing.spectral import direction_norms
 from ..programs import build_relu
+from .scaling import in_units_of_one
 
 if TYPE_CHECKING:
     from ..arrangements import PatternSet
@@ -45,6 +46,7 @@ class Master:
 
     def __init__(self, problem: TrainingProblem, patterns: PatternSet, solver: str) -> None:
         self.problem, self.patterns, self.solver = problem, patterns, solver
+        self._scaled, self._units = in_units_of_one(problem)
         self._rows: dict[int, np.ndarray] = {}
 
     def solve(self, pairs: list[Pair], tol: float, time_limit: float) -> MasterSolution:
@@ -69,8 +71,8 @@ class Master:
         positive = [cell for cell, sign in pairs if sign > 0]
         negative = [cell for cell, sign in pairs if sign < 0]
         program = build_relu(
-            self.problem,
-            self.patterns.subset(cells),
+            self._scaled,
+            self.patterns.patterns[:, cells],
             positive=np.searchsorted(cells, positive).astype(int),
             negative=np.searchsorted(cells, negative).astype(int),
             cone_rows=[self._cone_rows(cell) for cell in cells.tolist()],
@@ -83,9 +85,10 @@ class Master:
             status = program.solve(self.solver, tol=tol, time_limit=limit)
         parts = [program.block(name) for name, listed in (("V", positive), ("W", negative)) if listed]
         ordered = tuple([(cell, 1) for cell in positive] + [(cell, -1) for cell in negative])
-        return MasterSolution(
-            ordered, np.concatenate(parts, axis=1), program.recover(), program.nu(), "limit" in str(status)
-        )
+        vectors = np.concatenate(parts, axis=1)
+        vectors[: self.problem.d] /= self._units.X
+        network = self._units.restore(program.recover(), self.problem)
+        return MasterSolution(ordered, vectors, network, self._units.nu * program.nu(), "limit" in str(status))
 
     def thinned(
         self, solution: MasterSolution, objective: float, slack: float, time_limit: float

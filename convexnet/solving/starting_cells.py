@@ -110,7 +110,8 @@ def feasible_cells(problem: TrainingProblem, patterns: PatternSet) -> list[Pair]
         gate = np.where(patterns.patterns[keep, cell] > 0, 1.0, problem.kappa)
         basis = _orthonormal(np.column_stack([basis, gate[:, None] * X / scale]))
         residual = y - basis @ (basis.T @ y)
-    return [(cell, sign) for cell in dict.fromkeys(chosen) for sign in (1, -1)]
+    # Targets that the free terms fit alone need no cell, but a program needs one.
+    return [(cell, sign) for cell in dict.fromkeys(chosen or [0]) for sign in (1, -1)]
 
 
 def _gains(X: np.ndarray, patterns: np.ndarray, kappa: float, residual: np.ndarray) -> np.ndarray:
