@@ -252,8 +252,10 @@ def test_raw_breast_cancer_data(count):
     X, labels = load_breast_cancer(return_X_y=True)
     problem = TrainingProblem(X, 2.0 * labels - 1, reg=1.0)
     E = problem.extended
-    directions = np.random.default_rng(0).standard_normal((E.shape[1], count))
-    patterns = (E / np.linalg.norm(E, axis=0) @ directions >= 0).astype(np.uint8)
+    directions = np.random.default_rng(0).standard_normal((E.shape[1], 2 * count))
+    drawn = (E / np.linalg.norm(E, axis=0) @ directions >= 0).astype(np.uint8)
+    patterns = np.unique(drawn, axis=1)[:, :count]
+    assert patterns.shape[1] == count
     problem = problem.with_options(reg=0.05 * listed_reg_max(problem, patterns))
     program = build_relu(problem, patterns)
     program.solve()
