@@ -311,6 +311,14 @@ def _rebuild(X: np.ndarray, y: np.ndarray, options: dict[str, Any]) -> TrainingP
     return TrainingProblem(X, y, **options)
 
 
+def check_problem(problem: Any) -> None:
+    """Raise ProblemError unless ``problem`` is a TrainingProblem (a common slip is to pass X and y)."""
+    if not isinstance(problem, TrainingProblem):
+        raise ProblemError(
+            f"Expected a TrainingProblem, got {type(problem).__name__}; build one with TrainingProblem(X, y, reg=...)."
+        )
+
+
 def _check_reg(reg: Any, loss: Loss) -> float:
     if loss.name == "interpolation":
         if reg is not None and check_positive(reg, "reg") != 1:

@@ -100,7 +100,7 @@ def _single_cell(X: np.ndarray) -> PatternSet:
     """All rows are zero: one cell, every bit is 1[0 >= 0] = 1."""
     witness = np.zeros((X.shape[1], 1))
     witness[0] = 1.0
-    return PatternSet(np.ones((len(X), 1), dtype=np.uint8), witness, True, data_hash(X), "cover-count", 0)
+    return PatternSet(np.ones((len(X), 1), dtype=np.uint8), witness, True, data_hash(X), "cover-count", 0).sealed()
 
 
 def _check_size(n: int, r: int, max_cells: int) -> None:
@@ -187,4 +187,4 @@ def _assemble(
         rank=reduction.rank,
         rays=rays,
         exact_witnesses={**thin, **opposite},
-    )
+    ).sealed()

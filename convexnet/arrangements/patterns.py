@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -102,6 +103,7 @@ class PatternSet:
     rays : extreme rays of the cells, or None.
     exact_witnesses : cells too thin for a float witness: index -> Python integers u with ``x_i . u`` of the right
         strict sign for every non-zero row (``witnesses[:, p]`` is then u rounded, only close to the cell).
+    seal : fingerprint that the proof of completeness leaves on exactly these patterns; see :attr:`proven`.
 
     Raises
     ------
@@ -123,6 +125,7 @@ class PatternSet:
     rank: int
     rays: CellRays | None = None
     exact_witnesses: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
+    seal: str = ""
 
     def __post_init__(self) -> None:
         patterns, witnesses = np.asarray(self.patterns), np.asarray(self.witnesses, dtype=np.float64)
@@ -156,6 +159,20 @@ class PatternSet:
 
     def __len__(self) -> int:
         return self.P
+
+    @property
+    def proven(self) -> bool:
+        """Whether ``complete`` was proven here for exactly these patterns, not set by hand on edited ones."""
+        return self.complete and bool(self.proof) and self.seal == self._fingerprint()
+
+    def sealed(self) -> PatternSet:
+        """Return the set with its seal: for the code that has just proven completeness, and for nobody else."""
+        return replace(self, seal=self._fingerprint()) if self.complete else self
+
+    def _fingerprint(self) -> str:
+        digest = hashlib.blake2b(f"{self.patterns.shape} {self.data_hash} {self.proof}".encode(), digest_size=16)
+        digest.update(np.ascontiguousarray(self.patterns.T).data)
+        return digest.hexdigest()
 
     def __repr__(self) -> str:
         return f"PatternSet(n={self.n}, P={self.P}, complete={self.complete}, proof={self.proof!r}, rank={self.rank})"
@@ -212,7 +229,7 @@ class PatternSet:
 
     def summary(self) -> str:
         """Return a few lines for people."""
-        how = f"complete, proven by {self.proof}" if self.complete else "a subset of the cells"
+        how = f"complete, proven by {self.proof}" if self.proven else "a subset of the cells"
         thin = f"; {len(self.exact_witnesses)} cells only with integer witnesses" if self.exact_witnesses else ""
         size = f"{self.P} activation patterns of {self.n} samples in dimension {self.d} (rank {self.rank})"
         return f"{size}: {how}{thin}."

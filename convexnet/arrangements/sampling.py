@@ -136,7 +136,7 @@ def _listed(
         data_hash=data_hash(X),
         proof="cover-count" if len(bits) == bound else "",
         rank=rank,
-    )
+    ).sealed()
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,7 @@ class Certificate:
         ``optimal``: ``gap <= tol`` for all networks of any width. ``bound``: only the lower bound is proven.
         ``refuted``: ``improved`` is better by more than ``tol``, so a gap of ``tol`` is impossible. ``listed``: within
         ``tol`` of the best network whose neurons have listed activation patterns; nothing more. The claims rest on
-        the data, on ``nu`` and on ``PatternSet.complete`` with its ``proof`` (set by the enumeration), never on what
+        the data, on ``nu`` and on ``PatternSet.proven`` (sealed by the enumeration), never on what
         a solver reported.
     upper_bound : float
         Objective of the network.

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 __all__ = ["check_tolerance", "largest_residual", "rounding_of_zero"]
 
 _EPS = float(np.finfo(np.float64).eps)
+_ROUNDINGS = 1024
+"""Roundings of ``max|y|`` that a computed prediction of the targets may be away from them."""
 
 
 def check_tolerance(tol: Any) -> float:
@@ -38,4 +40,4 @@ def rounding_of_zero(problem: TrainingProblem) -> float:
     """Loss that rounding leaves where the targets are met: an objective up to this size cannot be told from zero."""
     if problem.loss_value(problem.y) != 0:
         return 0.0
-    return problem.loss_value(problem.y - 16 * _EPS * float(np.max(np.abs(problem.y))) * np.sign(problem.y))
+    return problem.loss_value(problem.y - _ROUNDINGS * _EPS * float(np.max(np.abs(problem.y))) * np.sign(problem.y))

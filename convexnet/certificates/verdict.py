@@ -22,6 +22,7 @@ from ..pricing import (
     null_prediction,
     price_spectral,
 )
+from ..problem import check_problem
 from .certificate import Certificate, relative_gap
 from .improve import improve
 from .tolerances import check_tolerance, largest_residual, rounding_of_zero
@@ -95,6 +96,7 @@ def certify(
     'optimal'
     """
     start = time.perf_counter()
+    check_problem(problem)
     tol = check_tolerance(tol)
     deadline = None if time_limit is None else start + check_positive(time_limit, "time_limit")
     objective = problem.objective(network)
@@ -187,14 +189,23 @@ def _fitting(pricer: CellPricer, problem: TrainingProblem) -> CellPricer:
 def _candidates(problem: TrainingProblem, network: ShallowNetwork, nu: Any) -> list[np.ndarray]:
     """Dual vectors to try: the given ones, the network's own residual, the null model's residual."""
     given: list[Any] = [] if nu is None else list(nu) if _is_list(nu) else [nu]
-    found = [np.asarray(candidate, dtype=np.float64) for candidate in given]
-    for candidate in found:
-        if candidate.shape != problem.y.shape or not np.isfinite(candidate).all():
-            raise ProblemError(f"nu must be finite and of shape {problem.y.shape}, got shape {candidate.shape}.")
+    found = [_dual_vector(candidate, problem) for candidate in given]
     if problem.loss.name == "interpolation":
         return found or [problem.y]
     own = -problem.gradient(network.predict(problem.X))
     return [*found, *([own] if np.isfinite(own).all() else []), *_null_dual(problem)] or [np.zeros_like(problem.y)]
+
+
+def _dual_vector(candidate: Any, problem: TrainingProblem) -> np.ndarray:
+    try:
+        vector = np.asarray(candidate, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ProblemError(f"nu must be numbers of shape {problem.y.shape}, got {type(candidate).__name__}.") from None
+    if vector.shape != problem.y.shape:
+        raise ProblemError(f"nu must have shape {problem.y.shape}, got {vector.shape}.")
+    if not np.isfinite(vector).all():
+        raise ProblemError("nu has NaN or infinite entries.")
+    return vector
 
 
 def _null_dual(problem: TrainingProblem) -> list[np.ndarray]:

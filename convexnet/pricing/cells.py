@@ -85,7 +85,7 @@ class CellPricer:
         patterns.check(problem.extended)
         self.problem, self.patterns = problem, patterns
         self.geometry = CellGeometry(problem)
-        self.complete = patterns.complete and bool(patterns.proof)
+        self.complete = patterns.proven
         self._sizes = row_norms(problem.extended)
         self._screen = _RayScreen(problem, patterns) if _rays_usable(problem, patterns) else None
 

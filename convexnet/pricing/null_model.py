@@ -2,12 +2,14 @@ r"""The null model (no neurons) and the regularisation above which it is optimal
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..arrangements import cover_count, enumerate_patterns
 from ..errors import ProblemError
+from ..networks._arrays import row_norms
 from .cells import price_cells
 from .dual import feasible_dual
 from .result import PricingResult
@@ -19,6 +21,11 @@ if TYPE_CHECKING:
 
 __all__ = ["enumerable", "null_prediction", "price_null", "reg_max"]
 
+_FITTED = 1e-9
+"""Residual of the null model, relative to that of f = 0, below which it is rounding."""
+_MAX_WORK = 4_000_000
+"""Pairs of a cell and an extreme ray, times the rank, that are handled in seconds."""
+
 
 def enumerable(problem: TrainingProblem, max_cells: int = 700_000, max_bytes: int = 500_000_000) -> bool:
     """Whether listing all cells takes seconds and fits in memory, judged by Cover's bound.
@@ -29,9 +36,11 @@ def enumerable(problem: TrainingProblem, max_cells: int = 700_000, max_bytes: in
     >>> enumerable(TrainingProblem([[0.0, 1.0], [2.0, 3.0]], [1.0, 2.0], reg=1.0))
     True
     """
-    n, q = problem.extended.shape
-    cells = cover_count(n, min(q, n))
-    return cells <= max_cells and n * cells <= max_bytes
+    n, q = np.unique(problem.extended, axis=0).shape
+    rank = min(n, q)
+    cells = cover_count(n, rank)
+    work = math.comb(n, rank - 1) * 2 ** (rank - 1) * rank
+    return cells <= max_cells and problem.n * cells <= max_bytes and work <= _MAX_WORK
 
 
 def null_prediction(problem: TrainingProblem) -> np.ndarray:
@@ -97,13 +106,16 @@ def price_null(problem: TrainingProblem, patterns: PatternSet | None = None) -> 
     3.0
     """
     nu = _null_fit(problem)[1]
+    if np.linalg.norm(nu) <= _FITTED * np.linalg.norm(problem.gradient(np.zeros_like(problem.y))):
+        nothing = np.zeros(problem.extended.shape[1])
+        return PricingResult(0.0, 0.0, "all", "a null model without residual", nothing, 1)
     point = feasible_dual(problem, nu)
     if np.linalg.norm(point.nu - nu) > 1e-4 * np.linalg.norm(nu):
         raise ProblemError("The null model could not be solved accurately enough to price it; give reg explicitly.")
     nu = point.nu
     if problem.scalar and patterns is None and enumerable(problem):
         patterns = enumerate_patterns(problem.extended)
-    if patterns is None or not patterns.complete:
+    if patterns is None or not patterns.proven:
         return price_spectral(problem, nu)
     return price_cells(problem, nu, patterns)
 
@@ -112,8 +124,9 @@ def reg_max(problem: TrainingProblem, patterns: PatternSet | None = None) -> flo
     r"""Smallest regularisation at which the model without neurons is optimal: ``M(-grad loss(null model))``.
 
     Exact (to rounding) where all activation patterns can be listed or are passed; otherwise an upper bound from
-    singular values, above which the null model is certainly optimal. For losses with a kink the gradient at the null
-    model is one of several and the value is an upper estimate. ``problem.reg`` is ignored.
+    singular values, above which the null model is certainly optimal. Zero where rounding is all that is left to fit.
+    For losses with a kink the gradient at the null model is one of several and the value is an upper estimate.
+    ``problem.reg`` is ignored.
 
     Parameters
     ----------
@@ -136,4 +149,6 @@ def reg_max(problem: TrainingProblem, patterns: PatternSet | None = None) -> flo
     >>> round(reg_max(TrainingProblem([[1.0], [2.0]], [1.0, 1.0], reg=1.0, bias="none")), 6)
     3.0
     """
-    return price_null(problem, patterns).bound
+    priced = price_null(problem, patterns)
+    rounding = 1e-12 * float(np.sum(np.abs(problem.gradient(np.zeros_like(problem.y))).T @ row_norms(problem.extended)))
+    return priced.bound if priced.bound > rounding else 0.0

@@ -107,11 +107,14 @@ class Program:
         """The error to raise after the solver called the model infeasible."""
         nu = self._farkas_vector() if self.problem.loss.name == "interpolation" else None
         if nu is not None or (self.problem.loss.name == "interpolation" and self.constrained):
-            proof = "" if nu is None else " A vector nu with nu . y = 1 that is orthogonal to their outputs proves it."
+            shown = (
+                " The attached nu has nu . y = 1 and is orthogonal to their outputs up to 1e-6 of its terms, so a fit, "
+                "if there is one at all, needs an enormous path norm."
+            )
             return InfeasibleError(
-                "No network with these patterns fits y exactly. The usual causes are repeated rows with different "
-                "targets, parallel rows without a bias, too few patterns, or added constraints. Use loss='squared' to "
-                f"fit approximately.{proof}",
+                "No network with these patterns fits y to working precision. The usual causes are repeated or nearly "
+                "repeated rows with different targets, parallel rows without a bias, too few patterns, or added "
+                f"constraints. Use loss='squared' to fit approximately.{'' if nu is None else shown}",
                 nu,
             )
         if self.constrained:
@@ -209,7 +212,13 @@ class Program:
         >>> bool(np.all(signed.recover().output_weights >= 0))
         True
         """
-        model = cp.Problem(self.model.objective, [*self.model.constraints, *constraints])
+        added = list(constraints) if isinstance(constraints, Iterable) else [constraints]
+        for constraint in added:
+            if not isinstance(constraint, cp.Constraint):
+                raise ProblemError(f"Constraints must be CVXPY constraints such as V[0] >= 0, got {constraint!r}.")
+            if not constraint.is_dcp():
+                raise ProblemError(f"The constraint {constraint} is not convex by CVXPY's rules.")
+        model = cp.Problem(self.model.objective, [*self.model.constraints, *added])
         return replace(self, model=model, constrained=True, status=None)
 
     def with_penalty(self, penalty: Any) -> Program:

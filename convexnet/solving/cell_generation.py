@@ -135,7 +135,7 @@ class _Run:
         if self.problem.loss.name == "interpolation":
             return feasible_cells(self.problem, self.patterns)
         # Over a partial list the result must have listed patterns, which a trained network has not.
-        network = trained_start(self.problem, random_state, time_limit / 4) if self.patterns.complete else None
+        network = trained_start(self.problem, random_state, time_limit / 4) if self.pricer.complete else None
         pairs: list[Pair] = []
         if network is not None:
             self._offer(network)
@@ -195,7 +195,7 @@ class _Run:
         try:
             solution = self.master.solve(list(self.pairs), _TOLERANCES[self.accuracy], remaining)
         except SolverError as error:
-            _LOG.warning("master program: %s", error)
+            _LOG.info("master program: %s", error)
             return [self.nu if self.problem.loss.name == "interpolation" else self._gradient_nu(self.network)]
         self.solution = solution
         self._offer(solution.network)

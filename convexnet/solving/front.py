@@ -8,14 +8,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from .._validation import check_choice, check_positive
+from .._validation import check_choice, check_count, check_positive
 from ..arrangements import PatternSet, enumerate_patterns, sample_patterns
 from ..certificates import Certificate, certify, certify_gated
 from ..certificates.tolerances import check_tolerance
-from ..errors import IncompletePatternsWarning, NotCertifiedWarning, PatternError, ProblemError
+from ..errors import IncompletePatternsWarning, NotCertifiedWarning, PatternError, ProblemError, TooManyCellsError
 from ..networks.gated import GatedNetwork
 from ..networks.shallow import ShallowNetwork
 from ..pricing import CellPricer, enumerable
+from ..problem import check_problem
 from .cell_generation import Generated, generate_cells
 from .master import Master
 from .solution import Round, Solution
@@ -28,6 +29,7 @@ __all__ = ["METHODS", "solve"]
 
 _PROGRAM_TOL = 1e-10
 """Accuracy asked of the conic solver when the whole program is solved at once."""
+CONIC_SOLVERS = ("CLARABEL", "ECOS", "SCS")
 _ADOPTIONS = 3
 """Times that a better network met while certifying is taken over."""
 _SAMPLED = 100
@@ -107,9 +109,15 @@ def solve(
     'optimal'
     """
     start = time.perf_counter()
+    check_problem(problem)
     check_choice(method, "method", ("auto", *METHODS))
     tol = check_tolerance(tol)
     check_positive(time_limit, "time_limit")
+    check_choice(solver, "solver", CONIC_SOLVERS)
+    check_count(random_state, "random_state", minimum=0)
+    check_count(max_rounds, "max_rounds")
+    if callback is not None and not callable(callback):
+        raise ProblemError(f"callback must be callable, got {type(callback).__name__}.")
     if not problem.scalar and method != "gated":
         raise ProblemError(
             "ReLU training with several outputs shared by the neurons has no tractable convex program; use "
@@ -169,7 +177,10 @@ def _patterns(
         patterns.check(problem.extended)
         return patterns
     if method != "gated" and enumerable(problem):
-        return enumerate_patterns(problem.extended)
+        try:
+            return enumerate_patterns(problem.extended, time_limit=time_limit / 2)
+        except TooManyCellsError:
+            pass  # out of time: a part of the patterns is listed instead, and said
     if method == "gated" or not problem.scalar:
         return sample_patterns(problem.extended, _SAMPLED, random_state=random_state)
     sampled = likely_patterns(problem, _SAMPLED, random_state, time_limit / 4)
@@ -210,7 +221,8 @@ def _certified(
 ) -> Solution:
     """Tidy the network, certify it, adopt a better one if certification met one."""
     def judge(network: ShallowNetwork) -> Certificate:
-        return certify(problem, network, patterns=patterns, nu=found.nu, tol=options.tol, pricer=pricer)
+        limit = max(options.remaining(), 0.1 * options.time_limit)
+        return certify(problem, network, nu=found.nu, tol=options.tol, time_limit=limit, pricer=pricer)
 
     network = _tidied(problem, found.network)
     certificate = judge(network)
@@ -219,9 +231,8 @@ def _certified(
             break
         network = certificate.improved
         certificate = judge(network)
-    status = found.status
-    if status == "solved" and certificate.verdict not in ("optimal", "listed"):
-        status = "not_proven"
+    proven = certificate.verdict in ("optimal", "listed")
+    status = "solved" if proven else "not_proven" if found.status == "solved" else found.status
     return Solution(
         network=network,
         objective=certificate.upper_bound,

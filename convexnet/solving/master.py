@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..arrangements import cell_facets
-from ..errors import InaccurateSolutionWarning
+from ..errors import InaccurateSolutionWarning, InfeasibleError
 from ..networks.shallow import ShallowNetwork
 from ..pricing.spectral import direction_norms
 from ..programs import build_relu
@@ -46,6 +46,7 @@ class Master:
 
     def __init__(self, problem: TrainingProblem, patterns: PatternSet, solver: str) -> None:
         self.problem, self.patterns, self.solver = problem, patterns, solver
+        self._complete = patterns.proven
         self._scaled, self._units = in_units_of_one(problem)
         self._rows: dict[int, np.ndarray] = {}
 
@@ -82,7 +83,11 @@ class Master:
             warnings.simplefilter("ignore", InaccurateSolutionWarning)
             # ECOS has no time limit; its iterations are bounded.
             limit = None if self.solver == "ECOS" else time_limit
-            status = program.solve(self.solver, tol=tol, time_limit=limit)
+            try:
+                status = program.solve(self.solver, tol=tol, time_limit=limit)
+            except InfeasibleError as error:
+                nu = None if error.certificate is None else np.asarray(error.certificate) / self._units.y
+                raise InfeasibleError(str(error), nu) from None
         parts = [program.block(name) for name, listed in (("V", positive), ("W", negative)) if listed]
         ordered = tuple([(cell, 1) for cell in positive] + [(cell, -1) for cell in negative])
         vectors = np.concatenate(parts, axis=1)
@@ -124,7 +129,7 @@ class Master:
         """Rows that keep a block in its cell: its facets, or (incomplete list) rows near its witness, to grow."""
         if cell not in self._rows:
             X = self.problem.extended
-            if self.patterns.complete:
+            if self._complete:
                 self._rows[cell] = cell_facets(self.patterns, X, cell)
             else:
                 distance = np.abs(X @ self.patterns.witnesses[:, cell]) / np.maximum(np.linalg.norm(X, axis=1), 1e-300)
@@ -133,7 +138,7 @@ class Master:
 
     def _add_violated_rows(self, solution: MasterSolution) -> bool:
         """Add the rows that the solution's blocks violate; a cell's facets are never violated beyond rounding."""
-        if self.patterns.complete:
+        if self._complete:
             return False
         X = self.problem.extended
         sizes = np.linalg.norm(X, axis=1)

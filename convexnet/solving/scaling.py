@@ -54,8 +54,8 @@ def in_units_of_one(problem: TrainingProblem) -> tuple[TrainingProblem, Units]:
     --------
     >>> from convexnet import TrainingProblem
     >>> scaled, units = in_units_of_one(TrainingProblem([[1.0], [2.0]], [3e6, 5e6], reg=10.0))
-    >>> units.y, float(scaled.y.max()) <= 2
-    (4194304.0, True)
+    >>> units.y, float(scaled.y.max()) <= 1
+    (8388608.0, True)
     """
     name = problem.loss.name
     y = _power_of_two(problem.y) if name in (*_QUADRATIC, *_LINEAR) else 1.0

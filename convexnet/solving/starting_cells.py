@@ -102,8 +102,8 @@ def feasible_cells(problem: TrainingProblem, patterns: PatternSet) -> list[Pair]
             raise InfeasibleError(
                 "No network interpolates these targets"
                 + ("" if patterns.complete else " with the listed activation patterns")
-                + ": the attached vector is orthogonal to every network's output but not to y. Usual cause: repeated "
-                "or parallel rows of X with different y; use loss='squared' instead.",
+                + ": the attached vector is orthogonal, to working precision, to every network's output but not to y. "
+                "Usual cause: repeated or parallel rows of X with different y; use loss='squared' instead.",
                 certificate,
             )
         chosen.append(cell)

@@ -48,19 +48,27 @@ def test_sampled_patterns_that_are_called_complete_need_a_proof() -> None:
     verify_certificate(problem, solution.network, certificate)
 
 
-def test_a_forged_proof_is_believed_but_does_not_survive_recomputation() -> None:
-    """What is trusted: ``PatternSet.complete`` together with ``proof``. The independent check finds the lie."""
+def test_edited_patterns_are_not_believed_to_be_complete() -> None:
+    """The seal of the enumeration does not fit a part of its patterns, nor patterns of other data."""
     rng = np.random.default_rng(1)
     problem = TrainingProblem(rng.standard_normal((7, 2)), rng.standard_normal(7), reg=0.05)
     patterns = enumerate_patterns(problem.extended)
     network = random_network(problem)
     honest = certify(problem, network, patterns=patterns)
-    atom = honest.nu @ np.maximum(problem.extended @ patterns.witnesses, 0)
-    part = patterns.subset(np.argsort(np.abs(atom))[:20])
-    forged = certify(problem, network, patterns=dataclasses.replace(part, complete=True, proof="vertex-enumeration"))
-    assert forged.pricing_bound < honest.pricing_bound
-    with pytest.raises(AssertionError):
-        verify_certificate(problem, network, forged, exhaustive=True)
+    part = patterns.subset(np.argsort(np.abs(honest.nu @ np.maximum(problem.extended @ patterns.witnesses, 0)))[:20])
+    other = enumerate_patterns(problem.extended + np.array([1.0, 0.0, 0.0]))
+    forgeries = (
+        dataclasses.replace(part, complete=True, proof="vertex-enumeration"),
+        dataclasses.replace(part, complete=True, proof="vertex-enumeration", seal=patterns.seal),
+        dataclasses.replace(other, data_hash=patterns.data_hash),
+    )
+    assert patterns.proven
+    for forged in forgeries:
+        assert not forged.proven
+        certificate = certify(problem, network, patterns=forged)
+        assert certificate.verdict != "optimal"
+        assert certificate.lower_bound <= honest.lower_bound
+        verify_certificate(problem, network, certificate)
 
 
 def raised(c: Certificate) -> dict[str, Any]:
