@@ -6,11 +6,12 @@ import argparse
 import math
 import time
 from collections.abc import Callable
-from decimal import ROUND_FLOOR, Context, Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ._printing import rounded_down
 from .arrangements import PatternSet, enumerate_patterns
+from .certificates.tolerances import check_tolerance
 from .datasets import Table, load_csv, load_table, standardized
 from .errors import DataError, MissingExtraError, ProblemError
 from .networks import ShallowNetwork
@@ -40,6 +41,7 @@ def run_demo(arguments: argparse.Namespace, say: Say) -> dict[str, Any]:
 
 def _run(arguments: argparse.Namespace, say: Say) -> dict[str, Any]:
     _check_picture(arguments.picture)
+    check_tolerance(arguments.tol)
     table = _table(arguments)
     problem = _problem(table, arguments.loss)
     say(f"data      {table.name}: {problem.n} rows, features {', '.join(table.features)} -> {table.target}")
@@ -110,7 +112,8 @@ def _patterns(problem: TrainingProblem, say: Say) -> PatternSet | None:
 
 def _reporter(say: Say) -> Callable[[Round], None]:
     def report(record: Round) -> None:
-        say(f"          {record.seconds:6.1f} s   {record.objective:.9g} >= optimum >= {record.lower_bound:.9g}")
+        bound = rounded_down(record.lower_bound)
+        say(f"          {record.seconds:6.1f} s   {record.objective:.9g} >= optimum >= {bound}")
 
     return report
 
@@ -126,7 +129,7 @@ def _words(solution: Solution, comparison: Comparison) -> str:
 
 
 def _claim(certificate: Certificate) -> list[str]:
-    bound = _rounded_down(certificate.lower_bound)
+    bound = rounded_down(certificate.lower_bound)
     if certificate.verdict == "optimal":
         return [
             f"Proven: no two-layer ReLU network, however wide, has an objective below {bound}.",
@@ -142,12 +145,6 @@ def _claim(certificate: Certificate) -> list[str]:
         ]
     found = " A better network is known." if certificate.verdict == "refuted" else ""
     return [f"Not proven: that this network is optimal to {certificate.tol:.0e}.{found}", everyone]
-
-
-def _rounded_down(value: float, digits: int = 9) -> str:
-    """The value to ``digits`` significant digits, never above it: a lower bound stays one when it is printed."""
-    context = Context(prec=digits, rounding=ROUND_FLOOR)
-    return f"{context.create_decimal(Decimal(value)).normalize():f}" if math.isfinite(value) else str(value)
 
 
 def _beside(solution: Solution, comparison: Comparison) -> str:

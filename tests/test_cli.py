@@ -15,6 +15,7 @@ import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from convexnet import cli, demo
+from convexnet._printing import rounded_down
 from convexnet.errors import ConvexNetError
 
 PACKAGE = Path(cli.__file__).resolve().parent
@@ -151,7 +152,7 @@ def test_what_json_does_not_know_becomes_null() -> None:
 def test_a_printed_bound_is_never_above_the_bound() -> None:
     rng = np.random.default_rng(0)
     for value in rng.standard_normal(200) * 10.0 ** rng.integers(-30, 30, 200):
-        shown = Decimal(demo._rounded_down(float(value)))
+        shown = Decimal(rounded_down(float(value)))
         assert shown <= Decimal(float(value)) <= shown + abs(Decimal(float(value))) * Decimal("1e-8")
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from .._printing import rounded_down, rounded_up
 from ..networks.shallow import ShallowNetwork
 
 __all__ = ["Certificate", "relative_gap"]
@@ -114,26 +115,27 @@ class Certificate:
     def __repr__(self) -> str:
         return (
             f"Certificate(verdict={self.verdict!r}, objective={self.upper_bound:.9g}, "
-            f"lower_bound={self.lower_bound:.9g}, gap={self.gap:.3g}, scope={self.scope!r})"
+            f"lower_bound={rounded_down(self.lower_bound)}, gap={self.gap:.3g}, scope={self.scope!r})"
         )
 
     def summary(self) -> str:
         """Several lines for people; every number is named."""
+        bound = rounded_down(self.lower_bound)
         lines = [
             _WORDS[self.verdict],
             f"  objective of the network           {self.upper_bound:.9g}",
-            f"  {'lower bound, ' + self.bound_class:<34} {self.lower_bound:.9g}   (relative gap {self.gap:.2e})",
+            f"  {'lower bound, ' + self.bound_class:<34} {bound}   (relative gap {self.gap:.2e})",
         ]
         if self.listed_lower_bound is not None and self.listed_gap is not None:
-            bound, gap = self.listed_lower_bound, self.listed_gap
-            lines.append(f"  lower bound, listed patterns only  {bound:.9g}   (relative gap {gap:.2e})")
+            bound, gap = rounded_down(self.listed_lower_bound), self.listed_gap
+            lines.append(f"  lower bound, listed patterns only  {bound}   (relative gap {gap:.2e})")
         if self.improved_objective is not None:
             lines.append(f"  objective of the better network    {self.improved_objective:.9g}")
         if self.misfit > 0:
             lines.append(f"  over networks that fit as closely, largest residual {self.misfit:.3g}")
         lines.append(f"  scope: {self.scope}; tolerance {self.tol:.1e}")
         reg = self.conventions["reg"]
-        lines.append(f"  proof: dual vector, M(nu) <= {self.pricing_bound:.9g} by {self.method}, reg {reg:.6g}")
+        lines.append(f"  proof: dual vector, M(nu) <= {rounded_up(self.pricing_bound)} by {self.method}, reg {reg:.6g}")
         return "\n".join(lines)
 
     def to_dict(self) -> dict[str, Any]:

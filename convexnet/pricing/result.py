@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from .._printing import rounded_up
+
 __all__ = ["PricingResult", "Violator"]
 
 
@@ -51,7 +53,7 @@ class PricingResult:
 
     def __repr__(self) -> str:
         return (
-            f"PricingResult(value={self.value:.9g}, bound={self.bound:.9g}, scope={self.scope!r}, "
+            f"PricingResult(value={self.value:.9g}, bound={rounded_up(self.bound)}, scope={self.scope!r}, "
             f"method={self.method!r}, violators={len(self.violators)})"
         )
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from .._printing import rounded_down
 from .._validation import check_choice
 from .._versions import versions
 from ..baselines.training import METHODS, train
@@ -110,7 +111,7 @@ class Comparison:
         return "\n".join([*self._header(), columns, "-" * len(columns), *(row.line() for row in self.rows)])
 
     def _header(self) -> list[str]:
-        bound = f"lower bound over networks of every width {self.lower_bound:.9g}"
+        bound = f"lower bound over networks of every width {rounded_down(self.lower_bound)}"
         if self.verdict == "optimal":
             return [f"relative excess over the certified optimum: {bound},", f"proven gap {self._gap():.1e}"]
         meaning = {
@@ -136,7 +137,8 @@ class Comparison:
 
     def __repr__(self) -> str:
         excess = ", ".join(f"{row.method}={row.excess_best:.2e}" for row in self.rows)
-        return f"Comparison(lower_bound={self.lower_bound:.9g}, verdict={self.verdict!r}, excess_best: {excess})"
+        bound = rounded_down(self.lower_bound)
+        return f"Comparison(lower_bound={bound}, verdict={self.verdict!r}, excess_best: {excess})"
 
 
 def compare(

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from .._printing import rounded_down
 from .._validation import check_choice, check_count, check_positive
 from ..arrangements import PatternSet, enumerate_patterns, sample_patterns
 from ..certificates import Certificate, certify, certify_gated
@@ -151,8 +152,9 @@ def _printer(callback: Callable[[Round], object] | None, verbose: bool) -> Calla
         return callback
 
     def report(record: Round) -> None:
+        bound = rounded_down(record.lower_bound)
         print(
-            f"{record.seconds:7.1f} s  objective {record.objective:.9g}  lower bound {record.lower_bound:.9g}  "
+            f"{record.seconds:7.1f} s  objective {record.objective:.9g}  lower bound {bound}  "
             f"cells {record.n_cells} (+{record.n_violators})",
             flush=True,
         )
