@@ -314,8 +314,8 @@ def verify_misfit(problem: Any, network: Any, c: Any) -> None:
 
 
 def rounding_noise(problem: Any) -> float:
-    """Largest objective that counts as zero: predictions within 20 units of the last place of the targets."""
-    error = 20 * np.finfo(float).eps * float(np.max(np.abs(problem.y)))
+    """Largest objective that counts as zero: predictions within 1024 roundings (2.3e-13) of the largest target."""
+    error = 1024 * (1 + 1e-9) * np.finfo(float).eps * float(np.max(np.abs(problem.y)))
     weight = problem.n_outputs * (problem.n if problem.sample_weight is None else float(problem.sample_weight.sum()))
     sizes = {"squared": error**2 / 2, "huber": error**2 / 2, "absolute": error, "hinge": error}
     return weight * sizes.get(problem.loss.name, 0.0)
