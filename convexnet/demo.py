@@ -133,7 +133,7 @@ def _claim(certificate: Certificate) -> list[str]:
     if certificate.verdict == "optimal":
         return [
             f"Proven: no two-layer ReLU network, however wide, has an objective below {bound}.",
-            f"The network found is within {certificate.gap:.1e} (relative) of that: it is globally optimal.",
+            f"The network found is within {certificate.gap:.1e} (relative) of that: globally optimal to that accuracy.",
         ]
     everyone = f"Proven for networks of any width: no objective below {bound} (relative gap {certificate.gap:.2g})."
     if certificate.verdict == "listed":
