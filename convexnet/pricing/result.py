@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,14 @@ class PricingResult:
         Sign of ``nu . sigma(X atom)``.
     violators : tuple of Violator
         Cells whose best atom exceeds the threshold, best first (empty for bounds that look at no cells).
+    status : str
+        Why the search ended: ``done`` (the bound is what the method gives), ``target`` (the bound asked for is
+        reached), ``violated`` (an atom above the target was met), ``time_limit``, ``node_limit``, ``memory_limit``,
+        ``precision`` (no further progress in floating point).
+    work : mapping
+        What it took, e.g. ``nodes``, ``iterations``, ``seconds``, ``bytes``.
+    proof : object or None
+        What a checker needs to verify ``bound`` without repeating the search, if the method has it.
     """
 
     value: float
@@ -50,11 +59,14 @@ class PricingResult:
     atom: np.ndarray
     sign: int
     violators: tuple[Violator, ...] = ()
+    status: str = "done"
+    work: Mapping[str, float] = field(default_factory=dict)
+    proof: Any = None
 
     def __repr__(self) -> str:
         return (
             f"PricingResult(value={self.value:.9g}, bound={rounded_up(self.bound)}, scope={self.scope!r}, "
-            f"method={self.method!r}, violators={len(self.violators)})"
+            f"method={self.method!r}, status={self.status!r}, violators={len(self.violators)})"
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -62,4 +74,5 @@ class PricingResult:
         return {
             "value": self.value, "bound": self.bound, "scope": self.scope, "method": self.method,
             "atom": self.atom.tolist(), "sign": self.sign, "n_violators": len(self.violators),
+            "status": self.status, "work": dict(self.work),
         }  # fmt: skip
