@@ -163,8 +163,7 @@ def group_rows(rows: np.ndarray) -> RowGroups:
     units = rows[used] / norms[used, None]
     leading = np.argmax(np.abs(units) > 0.5 / np.sqrt(rows.shape[1]), axis=1)
     units *= np.sign(units[np.arange(len(units)), leading])[:, None]
-    _, first, member = np.unique(np.round(units, 11), axis=0, return_index=True, return_inverse=True)
-    member = member.ravel()
+    first, member = _alike(units)
     apart = np.linalg.norm(units - units[first][member], axis=1) > _PARALLEL
     member[apart] = len(first) + np.arange(int(apart.sum()))
     representatives = used[np.concatenate([first, np.flatnonzero(apart)])]
@@ -176,6 +175,19 @@ def group_rows(rows: np.ndarray) -> RowGroups:
     deviation[used] = np.where(exact, 0.0, row_norms(rest) + 4 * _EPS * norms[used])
     scale[used[exact]] = 1.0
     return RowGroups(representatives, group, scale, deviation)
+
+
+def _alike(units: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """First member and index of each group of unit rows whose projections on one generic direction agree."""
+    generic = np.random.default_rng(0).standard_normal(units.shape[1])
+    projected = units @ generic
+    order = np.argsort(projected, kind="stable")
+    jumps = np.diff(projected[order]) > 1e-12
+    member = np.empty(len(units), dtype=int)
+    member[order] = np.concatenate([[0], np.cumsum(jumps)])
+    first = np.full(int(member.max()) + 1, len(units))
+    np.minimum.at(first, member, np.arange(len(units)))
+    return first, member
 
 
 def _form(
