@@ -1,0 +1,117 @@
+"""The compiled backend of the slab search: numba on the loops, compiled in the background, cached where possible."""
+
+from __future__ import annotations
+
+import threading
+from types import ModuleType
+
+import numpy as np
+
+from .._validation import require
+from . import _slab_kernels, _slab_loops
+from ._slab_node import Form, Leaf, Node, Options
+
+__all__ = ["Compiler", "bound_nodes", "normal_range", "tighten_rows"]
+
+_FAST = {"reassoc", "contract", "nsz"}
+"""Sums in any order and fused products: the error bounds hold for both; NaN and infinities keep their meaning."""
+
+
+class Compiler:
+    """Compiles once per process, in a thread of its own, so that a search can go on meanwhile."""
+
+    _lock = threading.Lock()
+    _thread: threading.Thread | None = None
+    _ready = threading.Event()
+    error: BaseException | None = None
+
+    @classmethod
+    def begin(cls) -> None:
+        """Start compiling unless that has been done."""
+        with cls._lock:
+            if cls._thread is None:
+                cls._thread = threading.Thread(target=cls._work, name="convexnet-compile-slabs", daemon=True)
+                cls._thread.start()
+
+    @classmethod
+    def ready(cls, wait: float = 0.0) -> bool:
+        """Whether compiled code is there, after waiting for it at most so many seconds."""
+        return (cls._ready.wait(wait) if wait > 0 else cls._ready.is_set()) and cls.error is None
+
+    @classmethod
+    def _work(cls) -> None:
+        try:
+            numba = require("numba", "fast")
+            for module in (_slab_kernels, _slab_loops):
+                for name in module.KERNELS:
+                    _compile(numba, module, name)
+            _rehearse()
+        except BaseException as error:
+            cls.error = error
+        finally:
+            cls._ready.set()
+
+
+def _compile(numba: ModuleType, module: ModuleType, name: str) -> None:
+    """Put a compiled function in the place of the plain one; without a cache where no directory can be written."""
+    function = getattr(module, name)
+    try:
+        compiled = numba.njit(cache=True, fastmath=_FAST, nogil=True, error_model="numpy")(function)
+    except RuntimeError:
+        compiled = numba.njit(fastmath=_FAST, nogil=True, error_model="numpy")(function)
+    for place in (_slab_kernels, _slab_loops):
+        if hasattr(place, name):
+            setattr(place, name, compiled)
+
+
+def _rehearse() -> None:
+    """Compile by bounding a tiny node and its child."""
+    from .forms import PricingForm, group_rows
+
+    rows = np.array([[1.0, 0.5], [0.3, -1.0], [0.2, 0.9]])
+    plain = PricingForm(rows, np.array([0.1, 0.2]), np.array([1.0, -0.5, 0.7]), 1, -1, 0.0, group_rows(rows))
+    form = Form(plain)
+    node = Node(0, form)
+    bound_nodes(form, [node], Options(limit=3), 0.0)
+    half = node.child(-1.0, 0.5)
+    tighten_rows(form, [half], 2)
+    normal_range(half)
+    bound_nodes(form, [half], Options(limit=3), 0.0)
+
+
+def tighten_rows(form: Form, nodes: list[Node], sweeps: int) -> None:
+    """Narrow the intervals of the undecided rows of each node, and settle those that no longer change sign."""
+    for node in nodes:
+        lower, upper = node.lower.copy(), node.upper.copy()
+        rows, norms = form.rows[node.index], form.norms[node.index]
+        _slab_kernels.row_intervals(rows, norms, node.normals, node.low, node.high, sweeps, lower, upper)
+        node.settle(form, lower, upper)
+
+
+def normal_range(node: Node) -> tuple[float, float]:
+    """Range of ``normal . u`` on a node, widened."""
+    if not len(node.low):
+        return -1.0, 1.0
+    lower, upper = np.full(1, -1.0), np.ones(1)
+    _slab_kernels.row_intervals(node.normal[None], np.ones(1), node.normals, node.low, node.high, 3, lower, upper)
+    return max(-1.0, float(lower[0]) - 1e-9), min(1.0, float(upper[0]) + 1e-9)
+
+
+def bound_nodes(form: Form, nodes: list[Node], options: Options, target: float) -> int:
+    """Bound every node from its own state (in place); returns the number of Frank-Wolfe iterations."""
+    used = 0
+    settings = (
+        float(options.limit), float(options.s0), float(options.rate * options.scale), float(options.offset),
+        float(options.decay), float(options.every), float(options.pause), float(options.progress),
+    )  # fmt: skip
+    for node in nodes:
+        rows, norms, weights = form.rows[node.index], form.norms[node.index], form.weights[node.index]
+        place = (weights, node.lower, node.upper, node.base, node.normals, node.low, node.high)
+        node.mean, node.second = node.mean.copy(), node.second.copy()
+        _, mean, second, cuts, s, mu, atom, count, matrix = _slab_loops.solve_node(
+            rows, *place, node.mean, node.second, node.dense_cuts(), settings, float(target)
+        )
+        own, mu = _slab_loops.node_bound(rows, norms, *place, mean, second, cuts, s, mu, form.mass)
+        node.keep(float(own), Leaf(mean, second, float(s), float(mu)), cuts, atom, matrix)
+        used += int(count)
+    return used
