@@ -5,37 +5,76 @@ from typing import TYPE_CHECKING
 from .._lazy import lazy_attributes
 
 if TYPE_CHECKING:
+    from .ascent import AscentResult, local_maxima, price_ascent
     from .cells import CellPricer, price_cells
+    from .cones import ConeSearch, price_cones
     from .dual import DualPoint, dual_bound, feasible_dual
+    from .forms import PricingForm, pricing_forms
     from .geometry import CellValue, price_cell
+    from .moment import MomentResult, certified_moment, price_moment
     from .null_model import enumerable, null_prediction, price_null, reg_max
+    from .outputs import price_outputs
+    from .relaxed_dual import JointDual, PseudoLasso, joint_dual, pseudo_lasso
     from .result import PricingResult, Violator
+    from .slabs import SlabSearch, price_slabs
     from .spectral import price_spectral
+    from .trust_region import TrustRegionPoint, certified_value, solve_trust_region, trust_region_batch
 
 __all__ = [
+    "AscentResult",
     "CellPricer",
     "CellValue",
+    "ConeSearch",
     "DualPoint",
+    "JointDual",
+    "MomentResult",
+    "PricingForm",
     "PricingResult",
+    "PseudoLasso",
+    "SlabSearch",
+    "TrustRegionPoint",
     "Violator",
+    "certified_moment",
+    "certified_value",
     "dual_bound",
     "enumerable",
     "feasible_dual",
+    "joint_dual",
+    "local_maxima",
     "null_prediction",
+    "price_ascent",
     "price_cell",
     "price_cells",
+    "price_cones",
+    "price_moment",
     "price_null",
+    "price_outputs",
+    "price_slabs",
     "price_spectral",
+    "pricing_forms",
+    "pseudo_lasso",
     "reg_max",
+    "solve_trust_region",
+    "trust_region_batch",
 ]
 
 _MODULES = {
+    "AscentResult": "ascent", "local_maxima": "ascent", "price_ascent": "ascent",
     "CellPricer": "cells", "price_cells": "cells",
+    "ConeSearch": "cones", "price_cones": "cones",
     "DualPoint": "dual", "dual_bound": "dual", "feasible_dual": "dual",
+    "PricingForm": "forms", "pricing_forms": "forms",
     "CellValue": "geometry", "price_cell": "geometry",
+    "MomentResult": "moment", "certified_moment": "moment", "price_moment": "moment",
     "enumerable": "null_model", "null_prediction": "null_model", "price_null": "null_model", "reg_max": "null_model",
+    "price_outputs": "outputs",
+    "JointDual": "relaxed_dual", "PseudoLasso": "relaxed_dual",
+    "joint_dual": "relaxed_dual", "pseudo_lasso": "relaxed_dual",
     "PricingResult": "result", "Violator": "result",
+    "SlabSearch": "slabs", "price_slabs": "slabs",
     "price_spectral": "spectral",
+    "TrustRegionPoint": "trust_region", "certified_value": "trust_region",
+    "solve_trust_region": "trust_region", "trust_region_batch": "trust_region",
 }  # fmt: skip
 
 __getattr__, __dir__ = lazy_attributes(__name__, {name: f"{__name__}.{module}" for name, module in _MODULES.items()})

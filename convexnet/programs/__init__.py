@@ -9,6 +9,13 @@ from convexnet._lazy import lazy_attributes
 if TYPE_CHECKING:
     from convexnet.programs.decomposition import ConeDecomposition, decompose_gated
     from convexnet.programs.gated import build_gated
+    from convexnet.programs.moment import (
+        JointMoment,
+        JointMomentSolution,
+        MomentProgram,
+        build_joint_moment,
+        build_moment,
+    )
     from convexnet.programs.program import Program
     from convexnet.programs.relu import build_relu
     from convexnet.programs.solver import SOLVERS, ProgramStatus
@@ -16,9 +23,14 @@ if TYPE_CHECKING:
 __all__ = [
     "SOLVERS",
     "ConeDecomposition",
+    "JointMoment",
+    "JointMomentSolution",
+    "MomentProgram",
     "Program",
     "ProgramStatus",
     "build_gated",
+    "build_joint_moment",
+    "build_moment",
     "build_relu",
     "decompose_gated",
 ]
@@ -29,6 +41,11 @@ __getattr__, __dir__ = lazy_attributes(
         "ConeDecomposition": "convexnet.programs.decomposition",
         "decompose_gated": "convexnet.programs.decomposition",
         "build_gated": "convexnet.programs.gated",
+        "JointMoment": "convexnet.programs.moment",
+        "JointMomentSolution": "convexnet.programs.moment",
+        "MomentProgram": "convexnet.programs.moment",
+        "build_joint_moment": "convexnet.programs.moment",
+        "build_moment": "convexnet.programs.moment",
         "Program": "convexnet.programs.program",
         "build_relu": "convexnet.programs.relu",
         "SOLVERS": "convexnet.programs.solver",

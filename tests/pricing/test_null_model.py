@@ -7,7 +7,8 @@ import pytest
 from helpers.random_problems import CONVENTIONS
 from helpers.verify import exact_pricing
 
-from convexnet import ShallowNetwork, TrainingProblem, certify, reg_max, solve
+from convexnet import ShallowNetwork, TrainingProblem, reg_max, solve
+from convexnet.certificates import judge
 from convexnet.errors import ProblemError
 from convexnet.pricing import enumerable, null_prediction, price_null
 
@@ -40,7 +41,7 @@ def test_above_reg_max_the_empty_network_is_proven_best() -> None:
     problem = make(bias="none")
     problem = problem.with_options(reg=1.001 * reg_max(problem))
     empty = ShallowNetwork(np.zeros((0, 2)), [], [])
-    certificate = certify(problem, empty)
+    certificate = judge(problem, empty)
     assert certificate.verdict == "optimal"
     assert certificate.lower_bound == pytest.approx(0.5 * float(problem.y @ problem.y), rel=1e-12)
 
