@@ -1,4 +1,4 @@
-"""Small tables: those that scikit-learn ships, and CSV files, standardised on request."""
+"""Small tables: those that scikit-learn ships, CSV files and arrays in npz files, standardised on request."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 
 from .errors import DataError
 
-__all__ = ["Table", "load_csv", "load_table", "standardized"]
+__all__ = ["Table", "load_csv", "load_npz", "load_table", "standardized"]
 
 _SHIPPED = {
     "diabetes": ("bmi", "s5"),
@@ -121,6 +121,45 @@ def load_csv(path: str | Path, target: str, features: Sequence[str] | None = Non
     X = np.column_stack([_numbers(rows, header.index(name), name, path.name) for name in chosen])
     y, label, loss = _target(rows, header.index(target), target, path.name)
     return Table(X, y, chosen, label, path.name, loss)
+
+
+def load_npz(path: str | Path) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """Read X, y and, if stored, sample_weight from an npz file of plain arrays.
+
+    Parameters
+    ----------
+    path : str or Path
+        As written by ``numpy.savez(path, X=X, y=y)``.
+
+    Raises
+    ------
+    DataError
+        If the file is missing, is no npz file of plain numbers, or lacks X or y.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "t.npz"
+    >>> np.savez(path, X=[[1.0], [2.0]], y=[0.0, 1.0])
+    >>> X, y, sample_weight = load_npz(path)
+    >>> X.shape, sample_weight is None
+    ((2, 1), True)
+    """
+    path = Path(path)
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+    except FileNotFoundError:
+        raise DataError(f"There is no file {str(path)!r}.") from None
+    except Exception as error:  # zipfile, zlib and numpy raise a dozen kinds on damaged bytes
+        raise DataError(f"{path.name} is not a readable npz file of plain arrays ({error}).") from None
+    missing = [name for name in ("X", "y") if name not in arrays]
+    if missing:
+        raise DataError(f"{path.name} lacks {' and '.join(missing)}; write it with numpy.savez(path, X=X, y=y).")
+    for name in ("X", "y", "sample_weight"):
+        if name in arrays and arrays[name].dtype.kind not in "fiub":
+            raise DataError(f"{path.name}: {name} holds {arrays[name].dtype} values, not numbers.")
+    return arrays["X"], arrays["y"], arrays.get("sample_weight")
 
 
 def standardized(array: np.ndarray) -> np.ndarray:

@@ -13,6 +13,7 @@ __all__ = [
     "LabelsMappedWarning",
     "MissingExtraError",
     "NetworkError",
+    "NoObjectiveError",
     "NotCertifiedWarning",
     "PatternError",
     "ProblemError",
@@ -31,6 +32,10 @@ class DataError(ConvexNetError, ValueError):
 
 class ProblemError(ConvexNetError, ValueError):
     """An option of the training problem or of a function is invalid, or two of them contradict."""
+
+
+class NoObjectiveError(ProblemError):
+    """A trainer minimises no objective that a certificate could be about (decoupled weight decay, no decay at all)."""
 
 
 class NetworkError(ConvexNetError, ValueError):

@@ -1,207 +1,105 @@
-"""Networks to and from torch. Torch is imported on use only."""
+"""One door for networks trained elsewhere: torch modules, ONNX models, scikit-learn perceptrons, saved networks."""
 
 from __future__ import annotations
 
-import warnings
-from functools import lru_cache
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from .._validation import require
+from .._validation import check_choice, require
 from ..errors import NetworkError
+from .activations import ACTIVATIONS
+from .convert_onnx import from_onnx, to_onnx
+from .convert_sklearn import from_sklearn
+from .convert_torch import from_state_dict, from_torch, to_torch
+from .gated import GatedNetwork
+from .io import load
 from .shallow import ShallowNetwork
 
-__all__ = ["from_torch", "to_torch"]
+__all__ = ["as_shallow", "from_onnx", "from_sklearn", "from_state_dict", "from_torch", "to_onnx", "to_torch"]
 
-_LAZY_CLASSES = ("Absolute", "WithSkip")
-
-
-def to_torch(network: ShallowNetwork) -> Any:
-    """Return a float64 ``torch.nn.Module`` of the same function, mapping (n, d) to (n, k), also for k = 1.
-
-    ``Sequential(Linear, ReLU | LeakyReLU | Absolute, Linear)``; with a skip connection that Sequential is the
-    ``hidden`` part of a ``WithSkip`` module whose ``skip`` part is a ``Linear`` without bias.
-
-    Parameters
-    ----------
-    network : ShallowNetwork
-
-    Raises
-    ------
-    MissingExtraError
-        If torch is not installed.
-
-    Examples
-    --------
-    >>> import torch
-    >>> module = to_torch(ShallowNetwork([[1.0]], [0.5], [2.0]))
-    >>> module(torch.ones(1, 1, dtype=torch.float64)).item()
-    3.0
-    """
-    torch = require("torch", "torch")
-    V = network.output_weights.reshape(network.n_neurons, network.n_outputs)
-    activations = {
-        "relu": torch.nn.ReLU,
-        "leaky": lambda: torch.nn.LeakyReLU(network.negative_slope),
-        "absolute": _classes()["Absolute"],
-    }
-    hidden = torch.nn.Sequential(
-        _linear(torch, network.weights, network.biases),
-        activations[network.activation](),
-        _linear(torch, V.T, np.atleast_1d(network.intercept)),
-    )
-    if network.skip is None:
-        return hidden
-    return _classes()["WithSkip"](hidden, _linear(torch, network.skip.reshape(network.n_features, -1).T, None))
+_TORCH_SUFFIXES = (".pt", ".pth")
+_ACCEPTED = (
+    "a ShallowNetwork, a torch module or state dict, an ONNX model, a fitted scikit-learn MLPRegressor or "
+    "MLPClassifier, or the path of an .npz, .onnx or .pt file"
+)
 
 
-def from_torch(module: Any) -> ShallowNetwork:
-    """Return the network of a torch module with one hidden layer.
-
-    Accepted: a (nested) ``Sequential`` of Linear, one of ReLU, LeakyReLU and ``Absolute``, Linear, or the ``WithSkip``
-    module of :func:`to_torch`. Identity, Flatten and Dropout in eval mode do nothing to rows of features and are
-    left out. One output becomes a scalar network, predicting shape (n,).
+def as_shallow(network: Any, *, activation: str = "relu") -> ShallowNetwork:
+    """Return any supported network as a ShallowNetwork of the same function.
 
     Parameters
     ----------
-    module : torch.nn.Module
-        In any floating point type, on any device; its weights are copied to float64.
+    network : ShallowNetwork, torch module, state dict, ONNX model, scikit-learn perceptron, str or path
+        A path may end in ``.npz`` (``ShallowNetwork.save``), ``.onnx``, or ``.pt``/``.pth`` (a state dict, read
+        without executing anything in the file). See :func:`from_torch`, :func:`from_onnx`, :func:`from_sklearn`.
+    activation : {"relu", "leaky", "absolute"}
+        Of state dicts, which hold weights only (leaky: with the slope 0.01); all else knows its own.
 
     Raises
     ------
     NetworkError
-        For any other layer or order, Dropout in training mode, layers with hooks, NaN weights.
+        For anything else, and for networks outside the class: several hidden layers, other activations.
     MissingExtraError
-        If torch is not installed.
+        If the package to read it with is not installed.
+    OSError
+        If the file cannot be opened.
 
     Examples
     --------
-    >>> from torch import nn
-    >>> from_torch(nn.Sequential(nn.Linear(3, 8), nn.ReLU(), nn.Linear(8, 1)))
-    ShallowNetwork(neurons=8, features=3, outputs=1, activation='relu')
+    >>> as_shallow(ShallowNetwork([[1.0]], [0.5], [2.0]))
+    ShallowNetwork(neurons=1, features=1, outputs=1, activation='relu')
     """
+    check_choice(activation, "activation", ACTIVATIONS)
+    if isinstance(network, ShallowNetwork):
+        return network
+    if isinstance(network, (str, os.PathLike)):
+        return _from_file(Path(network), activation)
+    if isinstance(network, GatedNetwork):
+        raise NetworkError("A GatedNetwork is no ReLU network: its gates are fixed. Certify it by certify_gated.")
+    kind = _kind(network)
+    if kind == "state dict":
+        return from_state_dict(network, activation)
+    if kind is None:
+        raise NetworkError(f"Cannot read a network from {type(network).__name__}; pass {_ACCEPTED}.")
+    return {"torch": from_torch, "onnx": from_onnx, "sklearn": from_sklearn}[kind](network)
+
+
+def _kind(network: Any) -> str | None:
+    """Which reader takes this object; packages that are not loaded cannot have made it."""
+    torch, onnx = sys.modules.get("torch"), sys.modules.get("onnx")
+    if torch is not None and isinstance(network, torch.nn.Module):
+        return "torch"
+    if onnx is not None and isinstance(network, onnx.ModelProto):
+        return "onnx"
+    if isinstance(network, Mapping) and network and all(hasattr(value, "detach") for value in network.values()):
+        return "state dict"
+    return "sklearn" if hasattr(network, "get_params") and hasattr(network, "fit") else None
+
+
+def _from_file(path: Path, activation: str) -> ShallowNetwork:
+    suffix = path.suffix.lower()
+    if suffix == ".onnx":
+        return from_onnx(path)
+    if suffix in _TORCH_SUFFIXES:
+        return _from_torch_file(path, activation)
+    if suffix == ".npz" or path.is_file():
+        return load(path)
+    raise NetworkError(f"There is no network file {str(path)!r}; pass {_ACCEPTED}.")
+
+
+def _from_torch_file(path: Path, activation: str) -> ShallowNetwork:
+    """A state dict in a file; pickled modules are refused, because loading them would run their code."""
+    with open(path, "rb"):
+        pass  # a missing file is an OSError that names it
     torch = require("torch", "torch")
-    skip = None
-    if type(module) is _classes()["WithSkip"]:
-        _check_linear(torch, module.skip)
-        _check_hooks(module)
-        if module.skip.bias is not None:
-            raise NetworkError("The skip layer has a bias; put it into the last Linear layer.")
-        skip, module = _numbers(module.skip.weight).T, module.hidden
-    layers = _layers(torch, module)
-    if len(layers) != 3:
-        names = ", ".join(type(layer).__name__ for layer in layers)
-        raise NetworkError(f"Expected Linear, activation, Linear (one hidden layer), got: {names or 'no layer'}.")
-    first, middle, last = layers
-    activation, negative_slope = _activation(torch, middle)
-    _check_linear(torch, first)
-    _check_linear(torch, last)
-    return ShallowNetwork(
-        weights=_numbers(first.weight),
-        biases=_bias(first),
-        output_weights=_numbers(last.weight).T,
-        intercept=_bias(last),
-        skip=skip,
-        activation=activation,
-        negative_slope=negative_slope,
-    )
-
-
-def __getattr__(name: str) -> Any:
-    """Make ``Absolute`` and ``WithSkip`` attributes of this module, so that their instances can be pickled."""
-    if name in _LAZY_CLASSES:
-        return _classes()[name]
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-@lru_cache(maxsize=1)
-def _classes() -> dict[str, Any]:
-    """The two torch modules that torch itself lacks."""
-    torch = require("torch", "torch")
-
-    class Absolute(torch.nn.Module):  # type: ignore[name-defined, misc]
-        """|t|, elementwise."""
-
-        def forward(self, t: Any) -> Any:
-            return t.abs()
-
-    class WithSkip(torch.nn.Module):  # type: ignore[name-defined, misc]
-        """hidden(x) + skip(x)."""
-
-        def __init__(self, hidden: Any, skip: Any) -> None:
-            super().__init__()
-            self.hidden = hidden
-            self.skip = skip
-
-        def forward(self, x: Any) -> Any:
-            return self.hidden(x) + self.skip(x)
-
-    for made in (Absolute, WithSkip):
-        made.__qualname__ = made.__name__
-    return {"Absolute": Absolute, "WithSkip": WithSkip}
-
-
-def _linear(torch: Any, weight: np.ndarray, bias: np.ndarray | None) -> Any:
-    """A float64 Linear layer with the given weights; no random numbers are drawn for it."""
-    rows, columns = weight.shape
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # torch warns about layers without neurons
-        layer = torch.nn.utils.skip_init(torch.nn.Linear, columns, rows, bias=bias is not None, dtype=torch.float64)
-    with torch.no_grad():
-        layer.weight.copy_(torch.tensor(np.array(weight)))
-        if bias is not None:
-            layer.bias.copy_(torch.tensor(np.array(bias)))
-    return layer
-
-
-def _layers(torch: Any, module: Any) -> list[Any]:
-    """The layers of a nested Sequential without those that do nothing."""
-    nn = torch.nn
-    _check_hooks(module)
-    if type(module) is nn.Sequential:
-        return [layer for child in module for layer in _layers(torch, child)]
-    if type(module) is nn.Dropout and module.training and module.p > 0:
-        raise NetworkError("The module has Dropout in training mode, so it is random; call module.eval() first.")
-    flat = type(module) is nn.Flatten and module.start_dim == 1 and module.end_dim == -1
-    if flat or type(module) in (nn.Identity, nn.Dropout):
-        return []
-    return [module]
-
-
-def _check_hooks(module: Any) -> None:
-    """Refuse modules whose forward pass is changed by hooks (weight_norm, spectral_norm, user hooks)."""
-    if getattr(module, "_forward_hooks", None) or getattr(module, "_forward_pre_hooks", None):
-        raise NetworkError(f"{type(module).__name__} has forward hooks, which change its output; remove them first.")
-
-
-def _check_linear(torch: Any, layer: Any) -> None:
-    _check_hooks(layer)
-    if type(layer) is not torch.nn.Linear:
-        raise NetworkError(f"Expected a plain Linear layer, got {type(layer).__name__}.")
-    if not layer.weight.is_floating_point():
-        raise NetworkError("A Linear layer has complex or integer weights; pass a real floating point module.")
-
-
-def _activation(torch: Any, layer: Any) -> tuple[str, float]:
-    """Name and negative slope of an activation layer."""
-    if type(layer) is torch.nn.ReLU:
-        return "relu", 0.01
-    if type(layer) is _classes()["Absolute"]:
-        return "absolute", 0.01
-    if type(layer) is torch.nn.LeakyReLU:
-        slope = float(layer.negative_slope)
-        if 0 < slope < 1:
-            return "leaky", slope
-        if slope in (0.0, -1.0):
-            return ("relu" if slope == 0 else "absolute"), 0.01
-        raise NetworkError(f"LeakyReLU has negative_slope={slope}; it must lie in (0, 1).")
-    raise NetworkError(f"{type(layer).__name__} is not an activation of this package: use ReLU, LeakyReLU or Absolute.")
-
-
-def _numbers(tensor: Any) -> np.ndarray:
-    return tensor.detach().cpu().double().numpy()
-
-
-def _bias(layer: Any) -> np.ndarray:
-    return np.zeros(layer.out_features) if layer.bias is None else _numbers(layer.bias)
+    try:
+        stored = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises many kinds on what it refuses
+        raise NetworkError(
+            f"{path} is not a file of plain tensors ({type(error).__name__}); save module.state_dict(), or export "
+            "the module to ONNX."
+        ) from None
+    return from_state_dict(stored, activation)

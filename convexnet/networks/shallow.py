@@ -214,17 +214,37 @@ class ShallowNetwork:
         return load(path)
 
     def to_torch(self) -> Any:
-        """Return a float64 torch module of the same function; see :func:`convexnet.networks.convert.to_torch`."""
-        from .convert import to_torch
+        """Return a float64 torch module of the same function; see :func:`convexnet.networks.to_torch`."""
+        from .convert_torch import to_torch
 
         return to_torch(self)
 
     @classmethod
     def from_torch(cls, module: Any) -> ShallowNetwork:
-        """Read a torch module with one hidden layer; see :func:`convexnet.networks.convert.from_torch`."""
-        from .convert import from_torch
+        """Read a torch module with one hidden layer; see :func:`convexnet.networks.from_torch`."""
+        from .convert_torch import from_torch
 
         return from_torch(module)
+
+    def to_onnx(self, path: str | os.PathLike[str] | None = None, dtype: str = "float64") -> Any:
+        """Return an ONNX model of the same function, written to ``path``; see :func:`convexnet.networks.to_onnx`."""
+        from .convert_onnx import to_onnx
+
+        return to_onnx(self, path, dtype)
+
+    @classmethod
+    def from_onnx(cls, model: Any) -> ShallowNetwork:
+        """Read an ONNX file or model with one hidden layer; see :func:`convexnet.networks.from_onnx`."""
+        from .convert_onnx import from_onnx
+
+        return from_onnx(model)
+
+    @classmethod
+    def from_sklearn(cls, model: Any) -> ShallowNetwork:
+        """Read a fitted scikit-learn perceptron; see :func:`convexnet.networks.from_sklearn`."""
+        from .convert_sklearn import from_sklearn
+
+        return from_sklearn(model)
 
     def summary(self) -> str:
         """Return a few lines for people."""

@@ -68,6 +68,76 @@ def test_float32_modules_with_layers_that_do_nothing(layer: Any, bias: bool) -> 
     assert relative_difference(net.predict(X.numpy()), expected) < 1e-12
 
 
+class Own(nn.Module):
+    """A module with attributes and a forward of its own."""
+
+    def __init__(self, forward: Any, **parts: Any) -> None:
+        super().__init__()
+        self.last, self.first = nn.Linear(5, 2), nn.Linear(3, 5)
+        self.scale = nn.Parameter(torch.tensor([2.0, 3.0]))
+        self.matrix = nn.Parameter(torch.randn(5, 2))
+        for name, part in parts.items():
+            setattr(self, name, part)
+        self.rule = [forward]
+
+    def forward(self, x: Any) -> Any:
+        return self.rule[0](self, x)
+
+
+F = nn.functional
+
+
+@pytest.mark.parametrize(
+    "forward",
+    [
+        lambda m, x: m.last(torch.relu(m.first(x))),
+        lambda m, x: m.last(F.relu(m.first(x), inplace=True)),
+        lambda m, x: m.last(m.first(x).relu()),
+        lambda m, x: m.last(F.leaky_relu(m.first(x), 0.1)),
+        lambda m, x: m.last(m.first(x.flatten(1)).abs()),
+        lambda m, x: m.last(F.dropout(torch.clamp(m.first(x), min=0), 0.5, m.training)),
+        lambda m, x: m.scale * m.last(torch.relu(m.first(x) + 0.5)) - 1.0,
+        lambda m, x: torch.relu(m.first(x)) @ m.matrix + m.scale,
+        lambda m, x: F.linear(torch.relu(m.first(x)), m.matrix.T, m.scale),
+        lambda m, x: m.last(-torch.relu(m.first(x)) / 2) + m.last(torch.relu(m.first(x))),
+    ],
+)
+def test_modules_with_a_forward_of_their_own_are_read(forward: Any) -> None:
+    torch.manual_seed(0)
+    module, X = Own(forward).double().eval(), torch.randn(9, 3).double()
+    with torch.no_grad():
+        expected = module(X).numpy()
+    before = torch.get_rng_state()
+    assert relative_difference(ShallowNetwork.from_torch(module).predict(X.numpy()), expected) < 1e-12
+    assert torch.equal(before, torch.get_rng_state())
+
+
+@pytest.mark.parametrize(
+    ("forward", "message"),
+    [
+        (lambda m, x: m.last(torch.tanh(m.first(x))), "tanh cannot be read"),
+        (lambda m, x: torch.sigmoid(m.last(torch.relu(m.first(x)))), "sigmoid is the link of the loss"),
+        (lambda m, x: m.last(torch.relu(m.deep(torch.relu(m.first(x))))), "more than one hidden layer"),
+        (lambda m, x: m.last(m.first(x)), "no hidden layer"),
+        (lambda m, x: m.last(F.dropout(torch.relu(m.first(x)))), "dropout in training mode"),
+        (lambda m, x: m.last(m.drop(torch.relu(m.first(x)))), r"Dropout \(drop\) in training mode"),
+        (lambda m, x: m.last(torch.relu(m.first(x))) if x.sum() > 0 else x, "cannot be read"),
+        (lambda m, x: (m.last(torch.relu(m.first(x))), x), "returns tuple"),
+        (lambda m, x: m.last(torch.relu(m.first(x))) * m.last(torch.relu(m.first(x))), "multiplies two values"),
+        (lambda m, x: m.last(torch.relu(m.first(x))).squeeze().sum(), "sum cannot be read"),
+        (lambda m, x: m.last(torch.relu(m.first(x))).flatten(0), "something else"),
+        (lambda m, x: m.last(torch.relu(m.norm(m.first(x)))), "BatchNorm1d cannot be read"),
+        (lambda m, x: m.last(torch.relu(m.first(x.T))), "cannot be read"),
+    ],
+)
+def test_other_forwards_are_named(forward: Any, message: str) -> None:
+    module = Own(forward, deep=nn.Linear(5, 5), norm=nn.BatchNorm1d(5)).eval()
+    if "Dropout" in message:
+        module.drop = nn.Dropout(0.5)
+    with pytest.raises(NetworkError, match=message):
+        ShallowNetwork.from_torch(module)
+
+
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_whole_modules_can_be_saved_and_loaded(activation: str) -> None:
     net = random_net(np.random.default_rng(2), 2, 3, activation=activation, skip=[1.0, 2.0])
