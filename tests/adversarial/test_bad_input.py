@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from convexnet import TrainingProblem, certify, enumerate_patterns, reg_max, sample_patterns, solve
+from convexnet import TrainingProblem, enumerate_patterns, reg_max, sample_patterns, solve
 from convexnet.baselines import train
+from convexnet.certificates import judge
 from convexnet.errors import (
     ClassLabelsWarning,
     ConvexNetError,
@@ -132,7 +133,7 @@ def test_patterns_zero_too_many_or_of_other_data() -> None:
         with pytest.raises(PatternError, match="ones"):
             call(problem, patterns=wrong)
     with pytest.raises(PatternError, match="ones"):
-        certify(problem, ShallowNetwork([[1.0, 0.0]], [0.0], [1.0]), patterns=wrong)
+        judge(problem, ShallowNetwork([[1.0, 0.0]], [0.0], [1.0]), patterns=wrong)
 
 
 NETWORKS = {
@@ -149,7 +150,7 @@ NETWORKS = {
 def test_networks_outside_the_class_are_refused(name: str) -> None:
     problem = TrainingProblem(X, Y, reg=0.1)
     with pytest.raises(NetworkError):
-        certify(problem, NETWORKS[name])  # type: ignore[arg-type]
+        judge(problem, NETWORKS[name])  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("call", [solve, train])
