@@ -31,15 +31,17 @@ if TYPE_CHECKING:
         pricing,
         programs,
         solving,
+        translation,
     )
     from convexnet.arrangements import PatternSet, enumerate_patterns, sample_patterns
     from convexnet.baselines import train
-    from convexnet.certificates import Certificate, certify
+    from convexnet.certificates import Certificate
     from convexnet.losses import get_loss
     from convexnet.networks import GatedNetwork, ShallowNetwork
     from convexnet.pricing import reg_max
     from convexnet.problem import TrainingProblem
-    from convexnet.solving import Solution, compare, solve
+    from convexnet.solving import Solution, certify, compare, solve
+    from convexnet.translation import objective_of
 
 __version__ = "0.1.0"
 
@@ -62,6 +64,7 @@ __all__ = [
     "get_loss",
     "losses",
     "networks",
+    "objective_of",
     "plotting",
     "pricing",
     "programs",
@@ -70,6 +73,7 @@ __all__ = [
     "solve",
     "solving",
     "train",
+    "translation",
 ]
 
 __getattr__, __dir__ = lazy_attributes(
@@ -85,10 +89,11 @@ __getattr__, __dir__ = lazy_attributes(
         "reg_max": "convexnet.pricing",
         "train": "convexnet.baselines",
         "Certificate": "convexnet.certificates",
-        "certify": "convexnet.certificates",
+        "certify": "convexnet.solving",
         "Solution": "convexnet.solving",
         "solve": "convexnet.solving",
         "compare": "convexnet.solving",
+        "objective_of": "convexnet.translation",
         "arrangements": "convexnet.arrangements",
         "baselines": "convexnet.baselines",
         "certificates": "convexnet.certificates",
@@ -100,5 +105,6 @@ __getattr__, __dir__ = lazy_attributes(
         "pricing": "convexnet.pricing",
         "programs": "convexnet.programs",
         "solving": "convexnet.solving",
+        "translation": "convexnet.translation",
     },
 )

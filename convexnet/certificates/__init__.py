@@ -5,14 +5,30 @@ from typing import TYPE_CHECKING
 from .._lazy import lazy_attributes
 
 if TYPE_CHECKING:
+    from ._proof_cells import cells_payload
     from .certificate import Certificate, relative_gap
     from .gated import certify_gated
-    from .verdict import certify
+    from .proof_file import ProofFile, ProofFileError, ProofReport, read_proof, verify_file, write_proof
+    from .verdict import judge
 
-__all__ = ["Certificate", "certify", "certify_gated", "relative_gap"]
+__all__ = [
+    "Certificate",
+    "ProofFile",
+    "ProofFileError",
+    "ProofReport",
+    "cells_payload",
+    "certify_gated",
+    "judge",
+    "read_proof",
+    "relative_gap",
+    "verify_file",
+    "write_proof",
+]
 
 _MODULES = {
-    "Certificate": "certificate", "relative_gap": "certificate", "certify": "verdict", "certify_gated": "gated",
+    "Certificate": "certificate", "relative_gap": "certificate", "certify_gated": "gated", "judge": "verdict",
+    "ProofFile": "proof_file", "ProofFileError": "proof_file", "ProofReport": "proof_file", "read_proof": "proof_file",
+    "verify_file": "proof_file", "write_proof": "proof_file", "cells_payload": "_proof_cells",
 }  # fmt: skip
 _TABLE = {name: f"{__name__}.{module}" for name, module in _MODULES.items()}
 

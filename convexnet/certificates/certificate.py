@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import math
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .._printing import rounded_down, rounded_up
 from ..networks.shallow import ShallowNetwork
+
+if TYPE_CHECKING:
+    from ..problem import TrainingProblem
 
 __all__ = ["Certificate", "relative_gap"]
 
@@ -88,6 +93,18 @@ class Certificate:
         Seconds.
     versions : dict
         Package versions.
+    network : ShallowNetwork or None
+        The judged network.
+    problem : TrainingProblem or None
+        The problem it is judged on (not part of :meth:`to_dict`).
+    status : str
+        Why the search for a better bound ended, e.g. ``target``, ``time_limit``, ``done``.
+    work : mapping
+        What the bound took: ``nodes``, ``iterations``, ``seconds``, ``bytes``.
+    history : tuple of (seconds, objective, lower bound)
+        How the best known objective and the bound approached each other.
+    proof : mapping or None
+        What a checker needs to verify ``pricing_bound`` without repeating the search, if it was kept.
     """
 
     verdict: str
@@ -111,6 +128,12 @@ class Certificate:
     data_hash: str = ""
     wall_time: float = 0.0
     versions: dict[str, str] = field(default_factory=dict)
+    network: ShallowNetwork | None = None
+    problem: TrainingProblem | None = None
+    status: str = "done"
+    work: Mapping[str, Any] = field(default_factory=dict)
+    history: tuple[tuple[float, float, float], ...] = ()
+    proof: Mapping[str, Any] | None = None
 
     def __repr__(self) -> str:
         return (
@@ -139,8 +162,46 @@ class Certificate:
         return "\n".join(lines)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain numbers, strings and lists, for JSON."""
-        plain = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        """Plain numbers, strings and lists, for JSON; of a proof only its kind (:meth:`save` writes all of it)."""
+        plain = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "problem"}
         plain["nu"] = self.nu.tolist()
-        plain["improved"] = None if self.improved is None else self.improved.to_dict()
+        for name in ("improved", "network"):
+            plain[name] = None if plain[name] is None else plain[name].to_dict()
+        plain["proof"] = None if self.proof is None else self.proof.get("kind")
+        plain["work"] = dict(self.work)
+        plain["history"] = [list(entry) for entry in self.history]
         return plain
+
+    def save(
+        self, path: str | os.PathLike[str], *, embed_data: bool = True, time_limit: float = 60.0
+    ) -> None:
+        """Write a proof file that anyone can verify; where no proof was kept, one is made for the stored ``nu``.
+
+        A proof is kept by ``certify(..., proof=True)``. Otherwise all cells are priced where they are few, and a search
+        over cones (or the moment relaxation) repeats the bound in at most ``time_limit`` seconds; the file says which.
+
+        Raises
+        ------
+        ProblemError
+            If the certificate holds no problem or network, or the problem has several outputs.
+        ProofFileError
+            If the problem or bound has no proof format.
+        """
+        from ._saving import save
+
+        save(self, path, embed_data, time_limit)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], data: Any = None) -> Certificate:
+        """Read and verify a proof file: every number of the result is what the float checker verified.
+
+        ``data`` is ``(X, y)`` or ``(X, y, sample_weight)`` where the file does not hold the data.
+
+        Raises
+        ------
+        ProofFileError
+            If the file is unreadable or does not verify.
+        """
+        from ._saving import load
+
+        return load(path, data)

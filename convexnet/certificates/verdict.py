@@ -1,9 +1,9 @@
-r"""Certify any network: the best proven lower bound among several dual vectors, and a verdict."""
+r"""Judge a network by given dual vectors: the best proven lower bound among several dual vectors, and a verdict."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,10 +31,10 @@ if TYPE_CHECKING:
     from ..arrangements import PatternSet
     from ..problem import TrainingProblem
 
-__all__ = ["certify"]
+__all__ = ["dual_vectors", "judge"]
 
 
-def certify(
+def judge(
     problem: TrainingProblem,
     network: ShallowNetwork,
     *,
@@ -43,8 +43,12 @@ def certify(
     tol: float = 1e-6,
     time_limit: float | None = None,
     pricer: CellPricer | None = None,
+    pricings: Sequence[tuple[np.ndarray, PricingResult]] = (),
+    rival: ShallowNetwork | None = None,
 ) -> Certificate:
-    r"""Bound the objective of every network from below and judge one network by it.
+    r"""Bound the objective of every network from below by given dual vectors and judge one network by it.
+
+    Nothing is searched for or trained; :func:`convexnet.certify` does that.
 
     Any dual vector gives a bound: with ``M(nu) = max_{||u|| <= 1} |nu . sigma(X u)|``,
 
@@ -69,6 +73,11 @@ def certify(
         Seconds; the bound is then weaker, never wrong.
     pricer : CellPricer, optional
         Prepared pricing of ``patterns``, to certify several networks of one problem.
+    pricings : sequence of (nu, PricingResult), optional
+        Bounds on ``M(nu)`` over every direction that are known already, by whatever method; each ``nu`` must be
+        feasible (``feasible_dual(problem, nu).nu``). With them, cells are priced only if patterns are passed.
+    rival : ShallowNetwork, optional
+        Another network of the problem's class: reported as ``improved`` if it is better.
 
     Returns
     -------
@@ -77,11 +86,12 @@ def certify(
     Raises
     ------
     NetworkError
-        If the network is outside the class of the problem.
+        If a network is outside the class of the problem.
     PatternError
         If the patterns, or those of ``pricer``, belong to other data.
     ProblemError
-        If ``nu`` has another shape or is not finite, or ``tol`` is not in (0, 1).
+        If ``nu`` has another shape or is not finite, ``tol`` is not in (0, 1), or a given pricing does not bound
+        every direction.
 
     References
     ----------
@@ -89,10 +99,11 @@ def certify(
 
     Examples
     --------
-    >>> from convexnet import ShallowNetwork, TrainingProblem, certify
+    >>> from convexnet import ShallowNetwork, TrainingProblem
+    >>> from convexnet.certificates import judge
     >>> problem = TrainingProblem([[1.0], [2.0]], [1.0, 2.0], reg=0.5, bias="none")
     >>> net = ShallowNetwork([[0.9]], [0.0], [1.0])
-    >>> certify(problem, net).verdict
+    >>> judge(problem, net).verdict
     'optimal'
     """
     start = time.perf_counter()
@@ -101,12 +112,19 @@ def certify(
     deadline = None if time_limit is None else start + check_positive(time_limit, "time_limit")
     objective = problem.objective(network)
     misfit = largest_residual(problem, network.predict(problem.X), objective)
-    pricer = _pricer(problem, patterns) if pricer is None else _fitting(pricer, problem)
+    known = [_known(problem, vector, result) for vector, result in pricings]
+    if pricer is not None:
+        pricer = _fitting(pricer, problem)
+    elif patterns is not None or not known:
+        pricer = _pricer(problem, patterns)
     points = [feasible_dual(problem, candidate) for candidate in _candidates(problem, network, nu)]
     bounds = [_Bound(problem, point, pricer, deadline, misfit) for point in points]
+    bounds += [_Bound(problem, point, None, deadline, misfit, result) for point, result in known]
     best = max(bounds, key=lambda b: b.value)
     listed = _best(b.listed for b in bounds)
     better = improve(problem, network, [pricing for b in bounds for pricing in b.pricings])
+    if rival is not None and problem.objective(rival) < (objective if better is None else problem.objective(better)):
+        better = rival
     zero = rounding_of_zero(problem)
     gap = relative_gap(objective, best.value, zero)
     listed_gap = None if listed is None else relative_gap(objective, listed, zero)
@@ -134,6 +152,10 @@ def certify(
         data_hash=problem.data_hash,
         wall_time=time.perf_counter() - start,
         versions=versions(),
+        network=network,
+        problem=problem,
+        work=dict(best.every.work),
+        proof=best.every.proof,
     )
 
 
@@ -147,13 +169,18 @@ class _Bound:
         pricer: CellPricer | None,
         deadline: float | None,
         misfit: float,
+        given: PricingResult | None = None,
     ) -> None:
         self.point = point
         complete = pricer is not None and pricer.complete
         self.cells: PricingResult | None = None
         if pricer is not None:
             self.cells = pricer.price(point.nu, threshold=problem.reg * (1 - 1e-9), deadline=deadline)
-        every = self.cells if complete and self.cells is not None else price_spectral(problem, point.nu)
+        if given is not None:
+            self.every = given
+        else:
+            self.every = self.cells if complete and self.cells is not None else price_spectral(problem, point.nu)
+        every = self.every
         extra = point.pricing_slack(problem)
         self.pricing_bound, self.method = every.bound + extra, every.method
         self.value, self.scale = dual_bound(problem, point, self.pricing_bound, misfit=misfit)
@@ -161,6 +188,17 @@ class _Bound:
         if self.cells is not None and not complete:
             self.listed = max(self.value, dual_bound(problem, point, self.cells.bound + extra, misfit=misfit)[0])
         self.pricings = [result for result in (self.cells, every) if result is not None]
+
+
+def _known(problem: TrainingProblem, vector: Any, result: PricingResult) -> tuple[DualPoint, PricingResult]:
+    """A given bound, if it bounds M of a dual vector that is feasible as it stands."""
+    vector = _dual_vector(vector, problem)
+    point = feasible_dual(problem, vector)
+    if not np.array_equal(point.nu, vector):
+        raise ProblemError("The nu of a given pricing must be feasible as it is: price feasible_dual(problem, nu).nu.")
+    if result.scope != "all":
+        raise ProblemError(f"A given pricing must bound every direction; this one has scope {result.scope!r}.")
+    return point, result
 
 
 def _pricer(problem: TrainingProblem, patterns: PatternSet | None) -> CellPricer | None:
@@ -188,12 +226,29 @@ def _fitting(pricer: CellPricer, problem: TrainingProblem) -> CellPricer:
 
 def _candidates(problem: TrainingProblem, network: ShallowNetwork, nu: Any) -> list[np.ndarray]:
     """Dual vectors to try: the given ones, the network's own residual, the null model's residual."""
-    given: list[Any] = [] if nu is None else list(nu) if _is_list(nu) else [nu]
-    found = [_dual_vector(candidate, problem) for candidate in given]
+    found = dual_vectors(problem, nu)
     if problem.loss.name == "interpolation":
         return found or [problem.y]
     own = -problem.gradient(network.predict(problem.X))
     return [*found, *([own] if np.isfinite(own).all() else []), *_null_dual(problem)] or [np.zeros_like(problem.y)]
+
+
+def dual_vectors(problem: TrainingProblem, nu: Any) -> list[np.ndarray]:
+    """The vectors in ``nu``: None, one, or a list of them.
+
+    Raises
+    ------
+    ProblemError
+        If one is no array of the shape of the targets or not finite.
+
+    Examples
+    --------
+    >>> from convexnet import TrainingProblem
+    >>> dual_vectors(TrainingProblem([[1.0]], [2.0], reg=1.0), [[0.5]])
+    [array([0.5])]
+    """
+    given: list[Any] = [] if nu is None else list(nu) if _is_list(nu) else [nu]
+    return [_dual_vector(candidate, problem) for candidate in given]
 
 
 def _dual_vector(candidate: Any, problem: TrainingProblem) -> np.ndarray:

@@ -6,13 +6,15 @@ from .._lazy import lazy_attributes
 
 if TYPE_CHECKING:
     from .cell_generation import Generated, generate_cells
+    from .certification import certify
     from .comparison import Comparison, compare
     from .front import solve
     from .solution import Round, Solution
 
-__all__ = ["Comparison", "Generated", "Round", "Solution", "compare", "generate_cells", "solve"]
+__all__ = ["Comparison", "Generated", "Round", "Solution", "certify", "compare", "generate_cells", "solve"]
 
 _MODULES = {
+    "certify": "certification",
     "Comparison": "comparison", "compare": "comparison", "Generated": "cell_generation",
     "generate_cells": "cell_generation", "solve": "front", "Round": "solution", "Solution": "solution",
 }  # fmt: skip

@@ -8,18 +8,22 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from .._printing import rounded_down
 from .._validation import check_choice, check_count, check_positive
 from ..arrangements import PatternSet, enumerate_patterns, sample_patterns
-from ..certificates import Certificate, certify, certify_gated
+from ..certificates import Certificate, certify_gated, judge
 from ..certificates.tolerances import check_tolerance
 from ..errors import IncompletePatternsWarning, NotCertifiedWarning, PatternError, ProblemError, TooManyCellsError
 from ..networks.gated import GatedNetwork
 from ..networks.shallow import ShallowNetwork
-from ..pricing import CellPricer, enumerable
+from ..pricing import CellPricer, PricingResult, enumerable
 from ..problem import check_problem
+from ._loop import bound_over_all
 from .cell_generation import Generated, generate_cells
 from .master import Master
+from .polish import tidied
 from .solution import Round, Solution
 from .starting_cells import likely_patterns
 
@@ -222,17 +226,22 @@ def _certified(
     options: _Options,
 ) -> Solution:
     """Tidy the network, certify it, adopt a better one if certification met one."""
-    def judge(network: ShallowNetwork) -> Certificate:
-        limit = max(options.remaining(), 0.1 * options.time_limit)
-        return certify(problem, network, nu=found.nu, tol=options.tol, time_limit=limit, pricer=pricer)
+    network = tidied(problem, found.network)
+    pricings, rival = _all_widths(problem, network, found, pricer, options)
 
-    network = _tidied(problem, found.network)
-    certificate = judge(network)
+    def judged(network: ShallowNetwork) -> Certificate:
+        limit = max(options.remaining(), 0.1 * options.time_limit)
+        return judge(
+            problem, network, nu=found.nu, tol=options.tol, time_limit=limit, pricer=pricer, pricings=pricings,
+            rival=rival,
+        )  # fmt: skip
+
+    certificate = judged(network)
     for _ in range(_ADOPTIONS):
         if certificate.verdict != "refuted" or certificate.improved is None:
             break
         network = certificate.improved
-        certificate = judge(network)
+        certificate = judged(network)
     proven = certificate.verdict in ("optimal", "listed")
     status = "solved" if proven else "not_proven" if found.status == "solved" else found.status
     return Solution(
@@ -249,17 +258,20 @@ def _certified(
     )
 
 
-def _tidied(problem: TrainingProblem, network: ShallowNetwork) -> ShallowNetwork:
-    """Merge twins and drop neurons that others can replace, whenever the objective does not grow."""
-    best, value = network, problem.objective(network)
-    merged = network.pruned(1e-9).merged(problem.bias, problem.X)
-    free = {(True, True): "skip", (True, False): "linear", (False, True): "intercept"}.get(
-        (problem.skip, problem.intercept)
+def _all_widths(
+    problem: TrainingProblem, network: ShallowNetwork, found: Generated, pricer: CellPricer, options: _Options
+) -> tuple[list[tuple[np.ndarray, PricingResult]], ShallowNetwork | None]:
+    """Where not all cells are listed: a bound over networks of every width, and a better network met on the way.
+
+    It may take as long as the solve has taken so far, but no more than a fifth of what is left.
+    """
+    if pricer.complete or problem.loss.name == "interpolation":
+        return [], None
+    spent = options.time_limit - options.remaining()
+    limit = min(0.2 * options.remaining(), max(1.0, spent))
+    return bound_over_all(
+        problem, network, found.nu, tol=options.tol, time_limit=limit, random_state=options.random_state
     )
-    for candidate in (merged, merged.reduced(problem.X, problem.bias, problem.norm, free)):
-        if candidate.n_neurons < best.n_neurons and problem.objective(candidate) <= value * (1 + 1e-12):
-            best = candidate
-    return best.balanced(problem.bias, problem.norm)
 
 
 def _solve_gated(problem: TrainingProblem, patterns: PatternSet, options: _Options) -> Solution:

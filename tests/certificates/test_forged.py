@@ -11,8 +11,8 @@ import pytest
 from certificates.cases import random_network, solved
 from helpers.verify import verify_certificate
 
-from convexnet import TrainingProblem, certify, enumerate_patterns
-from convexnet.certificates import Certificate
+from convexnet import TrainingProblem, enumerate_patterns
+from convexnet.certificates import Certificate, judge
 from convexnet.errors import SolverError
 from convexnet.pricing import dual_bound, feasible_dual
 from convexnet.programs import build_relu
@@ -27,7 +27,7 @@ def test_any_dual_vector_gives_a_valid_bound(loss: str, scale: float) -> None:
     problem, patterns, solution = solved(loss)
     for seed in range(2):
         nu = scale * np.random.default_rng(seed).standard_normal(problem.n)
-        certificate = certify(problem, solution.network, patterns=patterns, nu=nu)
+        certificate = judge(problem, solution.network, patterns=patterns, nu=nu)
         verify_certificate(problem, solution.network, certificate)
         assert 0 <= certificate.lower_bound <= solution.objective * (1 + 1e-12)
 
@@ -36,14 +36,14 @@ def test_dual_vectors_of_the_wrong_sum_are_projected() -> None:
     rng = np.random.default_rng(0)
     problem = TrainingProblem(rng.standard_normal((8, 2)), rng.standard_normal(8), reg=0.1, bias="free")
     network = random_network(problem)
-    certificate = certify(problem, network, nu=np.full(8, 5.0) + problem.y)
+    certificate = judge(problem, network, nu=np.full(8, 5.0) + problem.y)
     verify_certificate(problem, network, certificate, exhaustive=True)
 
 
 def test_sampled_patterns_that_are_called_complete_need_a_proof() -> None:
     problem, patterns, solution = solved()
     part = dataclasses.replace(patterns.subset(np.arange(0, len(patterns), 7)), complete=True)
-    certificate = certify(problem, solution.network, patterns=part)
+    certificate = judge(problem, solution.network, patterns=part)
     assert certificate.listed_lower_bound is not None
     assert certificate.lower_bound <= solution.objective
     verify_certificate(problem, solution.network, certificate)
@@ -55,7 +55,7 @@ def test_edited_patterns_are_not_believed_to_be_complete() -> None:
     problem = TrainingProblem(rng.standard_normal((7, 2)), rng.standard_normal(7), reg=0.05)
     patterns = enumerate_patterns(problem.extended)
     network = random_network(problem)
-    honest = certify(problem, network, patterns=patterns)
+    honest = judge(problem, network, patterns=patterns)
     part = patterns.subset(np.argsort(np.abs(honest.nu @ np.maximum(problem.extended @ patterns.witnesses, 0)))[:20])
     other = enumerate_patterns(problem.extended + np.array([1.0, 0.0, 0.0]))
     forgeries = (
@@ -66,7 +66,7 @@ def test_edited_patterns_are_not_believed_to_be_complete() -> None:
     assert patterns.proven
     for forged in forgeries:
         assert not forged.proven
-        certificate = certify(problem, network, patterns=forged)
+        certificate = judge(problem, network, patterns=forged)
         assert certificate.verdict != "optimal"
         assert certificate.lower_bound <= honest.lower_bound
         verify_certificate(problem, network, certificate)
@@ -100,7 +100,7 @@ FORGERIES: dict[str, Callable[[Certificate], dict[str, Any]]] = {
 def test_forged_certificates_are_caught(name: str, good: bool) -> None:
     problem, patterns, solution = solved()
     network = solution.network if good else random_network(problem)
-    certificate = certify(problem, network, patterns=patterns, nu=solution.certificate.nu)
+    certificate = judge(problem, network, patterns=patterns, nu=solution.certificate.nu)
     assert (certificate.verdict == "optimal") == good
     verify_certificate(problem, network, certificate)
     forged = dataclasses.replace(certificate, **FORGERIES[name](certificate))
@@ -127,7 +127,7 @@ def test_a_solver_that_stopped_early_proves_no_more_than_it_should(loss: str, ma
     except SolverError as error:  # no values at all, and said by name
         assert str(error)
         return
-    certificate = certify(problem, network, patterns=patterns, nu=nu)
+    certificate = judge(problem, network, patterns=patterns, nu=nu)
     verify_certificate(problem, network, certificate)
     assert certificate.lower_bound <= solution.objective * (1 + 1e-12)
     point = feasible_dual(problem, nu)

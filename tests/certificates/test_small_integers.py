@@ -10,7 +10,8 @@ from helpers.verify import verify_certificate, verify_solution
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from convexnet import TrainingProblem, certify
+from convexnet import TrainingProblem
+from convexnet.certificates import judge
 
 OPTIONS = st.fixed_dictionaries(
     {
@@ -38,7 +39,7 @@ def check(rows: list[tuple[int, int, int]], loss: str, reg: float, options: dict
     if certificate.verdict == "optimal":
         assert certificate.upper_bound <= optimum * (1 + 1e-6) + slack
     network = random_network(problem)
-    rough = certify(problem, network)
+    rough = judge(problem, network)
     verify_certificate(problem, network, rough, exhaustive=True)
     assert rough.lower_bound <= optimum + slack
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import re
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +15,10 @@ from helpers.verify import verify_certificate, verify_solution
 
 import convexnet.certificates
 import convexnet.pricing
-from convexnet import ShallowNetwork, TrainingProblem, certify, enumerate_patterns
+from convexnet import ShallowNetwork, TrainingProblem, enumerate_patterns
 from convexnet._printing import rounded_down
 from convexnet.baselines import train
-from convexnet.certificates import relative_gap
+from convexnet.certificates import judge, relative_gap
 from convexnet.errors import InfeasibleError, NetworkError, PatternError, ProblemError
 from convexnet.pricing import CellPricer
 
@@ -37,7 +38,7 @@ def test_bound() -> None:
     rng = np.random.default_rng(0)
     problem = TrainingProblem(rng.standard_normal((40, 9)), rng.standard_normal(40), reg=0.5)
     best = train(problem, method="lbfgs", width=20, n_starts=1, random_state=0).best
-    certificate = certify(problem, best)
+    certificate = judge(problem, best)
     assert certificate.verdict == "bound"
     assert 0 < certificate.lower_bound < certificate.upper_bound
     assert certificate.listed_lower_bound is None
@@ -47,7 +48,7 @@ def test_bound() -> None:
 def test_refuted_by_a_better_network() -> None:
     problem, patterns, solution = solved()
     network = ShallowNetwork(np.zeros((0, 2)), [], [])
-    certificate = certify(problem, network, patterns=patterns)
+    certificate = judge(problem, network, patterns=patterns)
     assert certificate.verdict == "refuted"
     verify_certificate(problem, network, certificate)
     better = certificate.improved
@@ -78,11 +79,14 @@ def test_part_of_the_patterns_proves_nothing_about_the_rest(loss: str, percent: 
         return
     certificate = solution.certificate
     verify_solution(problem, solution)
-    assert certificate.verdict in ("listed", "bound", "refuted")
     assert 0 < certificate.lower_bound <= whole.objective * (1 + 1e-12)
     assert rounded_down(certificate.lower_bound) in certificate.summary()
     assert "any width" in certificate.summary()
-    assert "optim" not in (solution.summary() + repr(solution)).lower()
+    if certificate.verdict == "optimal":  # proven by a search over all directions, not by the list
+        assert certificate.method in ("cones", "slabs", "moment relaxation")
+        assert solution.objective <= whole.objective * (1 + 2e-6)
+    else:
+        assert "optim" not in (solution.summary() + repr(solution)).lower()
     assert whole.objective <= solution.objective * (1 + 1e-9)
 
 
@@ -91,7 +95,7 @@ def test_gradient_trained_networks_are_judged_by_the_convex_dual_vector(loss: st
     problem, patterns, solution = solved(loss)
     runs = train(problem, method="lbfgs", width=30, n_starts=3, random_state=0)
     nu = solution.certificate.nu
-    alone, judged = (certify(problem, runs.best, patterns=patterns, nu=given) for given in (None, nu))
+    alone, judged = (judge(problem, runs.best, patterns=patterns, nu=given) for given in (None, nu))
     verify_certificate(problem, runs.best, judged)
     assert judged.lower_bound >= alone.lower_bound
     assert judged.lower_bound == pytest.approx(solution.objective, rel=1e-6)
@@ -99,7 +103,7 @@ def test_gradient_trained_networks_are_judged_by_the_convex_dual_vector(loss: st
     assert judged.gap == pytest.approx(max(excess, 0.0), abs=2e-6)
     assert judged.verdict == ("optimal" if judged.gap <= 1e-6 else judged.verdict)
     early = train(problem, method="adam", width=10, n_starts=1, max_iter=30, random_state=0).best
-    rough = certify(problem, early, patterns=patterns, nu=nu)
+    rough = judge(problem, early, patterns=patterns, nu=nu)
     assert rough.verdict in ("refuted", "bound")
     assert rough.lower_bound == pytest.approx(judged.lower_bound, rel=1e-9)
     verify_certificate(problem, early, rough)
@@ -113,18 +117,18 @@ def test_several_outputs(loss: str, options: dict[str, object]) -> None:
     y = np.arange(12) % 3 if loss == "softmax" else rng.standard_normal((12, 2))
     problem = TrainingProblem(X, y, loss=loss, reg=0.2, **options)
     best = train(problem, method="adam", width=10, n_starts=1, max_iter=100, random_state=0).best
-    certificate = certify(problem, best)
+    certificate = judge(problem, best)
     assert certificate.verdict in ("bound", "refuted")
     verify_certificate(problem, best, certificate)
     free = bool(problem.free_columns.size)
     assert certificate.lower_bound > 0 or (loss in ("softmax", "absolute") and free)
-    assert certify(problem, random_network(problem)).lower_bound <= problem.objective(best)
+    assert judge(problem, random_network(problem)).lower_bound <= problem.objective(best)
 
 
 def test_networks_that_do_not_interpolate() -> None:
     problem, patterns, solution = solved("interpolation")
     network = random_network(problem)
-    certificate = certify(problem, network, patterns=patterns, nu=solution.certificate.nu)
+    certificate = judge(problem, network, patterns=patterns, nu=solution.certificate.nu)
     assert (certificate.verdict, certificate.upper_bound, certificate.gap) == ("bound", math.inf, math.inf)
     assert certificate.lower_bound == pytest.approx(solution.objective, rel=1e-6)
     verify_certificate(problem, network, certificate)
@@ -136,7 +140,7 @@ def test_an_inexact_fit_is_compared_with_fits_as_inexact() -> None:
     shrunk = ShallowNetwork(
         solution.network.weights, solution.network.biases, solution.network.output_weights * (1 - 9e-8)
     )
-    certificate = certify(problem, shrunk, patterns=patterns, nu=solution.certificate.nu)
+    certificate = judge(problem, shrunk, patterns=patterns, nu=solution.certificate.nu)
     assert certificate.upper_bound < solution.objective
     assert certificate.lower_bound <= certificate.upper_bound
     assert certificate.misfit > 1e-8
@@ -148,7 +152,7 @@ def test_impossible_fits_have_an_infinite_bound() -> None:
     """Without biases zero rows are mapped to zero, whatever the network."""
     problem = TrainingProblem(np.zeros((2, 1)), [1.0, 2.0], loss="interpolation", bias="none")
     network = ShallowNetwork([[1.0]], [0.0], [1.0])
-    certificate = certify(problem, network)
+    certificate = judge(problem, network)
     assert certificate.lower_bound == math.inf
     assert certificate.verdict == "bound"
     verify_certificate(problem, network, certificate)
@@ -158,9 +162,9 @@ def test_an_objective_of_zero_needs_no_bound() -> None:
     x = np.linspace(-1, 1, 7)
     problem = TrainingProblem(x[:, None], 2 * x + 1, reg=0.1, bias="free", skip=True)
     exact = ShallowNetwork(np.zeros((0, 1)), [], [], intercept=1.0, skip=[2.0])
-    assert certify(problem, exact).verdict == "optimal"
+    assert judge(problem, exact).verdict == "optimal"
     off = ShallowNetwork(np.zeros((0, 1)), [], [], intercept=1.0 + 1e-9, skip=[2.0])
-    assert certify(problem, off).verdict != "optimal"
+    assert judge(problem, off).verdict != "optimal"
 
 
 def test_all_targets_equal() -> None:
@@ -184,7 +188,7 @@ def test_more_reg_costs_more() -> None:
 
 def test_a_time_limit_weakens_the_bound_only() -> None:
     problem, patterns, solution = solved()
-    certificate = certify(problem, solution.network, patterns=patterns, nu=solution.certificate.nu, time_limit=1e-9)
+    certificate = judge(problem, solution.network, patterns=patterns, nu=solution.certificate.nu, time_limit=1e-9)
     assert certificate.lower_bound <= solution.objective
     verify_certificate(problem, solution.network, certificate)
 
@@ -192,8 +196,8 @@ def test_a_time_limit_weakens_the_bound_only() -> None:
 def test_a_prepared_pricer_gives_the_same_certificate() -> None:
     problem, patterns, solution = solved()
     network, nu = solution.network, solution.certificate.nu
-    ours = certify(problem, network, nu=nu, pricer=CellPricer(problem, patterns))
-    plain = certify(problem, network, nu=nu, patterns=patterns)
+    ours = judge(problem, network, nu=nu, pricer=CellPricer(problem, patterns))
+    plain = judge(problem, network, nu=nu, patterns=patterns)
     assert (ours.verdict, ours.lower_bound, ours.gap) == (plain.verdict, plain.lower_bound, plain.gap)
 
 
@@ -202,7 +206,7 @@ def test_a_pricer_of_another_problem_is_refused(change: dict[str, str]) -> None:
     problem, _, solution = solved()
     other = problem.with_options(**change)
     with pytest.raises(PatternError):
-        certify(problem, solution.network, pricer=CellPricer(other, enumerate_patterns(other.extended)))
+        judge(problem, solution.network, pricer=CellPricer(other, enumerate_patterns(other.extended)))
 
 
 def test_bad_arguments() -> None:
@@ -210,32 +214,32 @@ def test_bad_arguments() -> None:
     network = solution.network
     for tol in (0, -1e-6, 1.0, 5, math.nan, True):
         with pytest.raises(ProblemError, match="tol"):
-            certify(problem, network, tol=tol)
+            judge(problem, network, tol=tol)
     for nu in (np.ones(3), np.full(problem.n, np.nan), np.full(problem.n, np.inf), np.ones((problem.n, 1))):
         with pytest.raises(ProblemError, match=r"nu must have shape|nu has NaN"):
-            certify(problem, network, nu=nu)
+            judge(problem, network, nu=nu)
     with pytest.raises(PatternError, match="other data"):
-        certify(plane_problem(seed=1), network, patterns=patterns)
+        judge(plane_problem(seed=1), network, patterns=patterns)
     with pytest.raises(NetworkError):
-        certify(problem.with_options(bias="none"), network)
+        judge(problem.with_options(bias="none"), network)
     several = TrainingProblem(problem.X, np.ones((problem.n, 2)), reg=1.0)
     with pytest.raises(ProblemError, match="scalar"):
-        certify(several, random_network(several), patterns=patterns)
+        judge(several, random_network(several), patterns=patterns)
 
 
 def test_several_dual_vectors_give_the_best_of_their_bounds() -> None:
     problem, patterns, solution = solved()
     network, good = random_network(problem), solution.certificate.nu
-    both = certify(problem, network, patterns=patterns, nu=[np.zeros(problem.n), good])
-    assert both.lower_bound == certify(problem, network, patterns=patterns, nu=good).lower_bound
-    assert certify(problem, network, patterns=patterns, nu=good.tolist()).lower_bound == both.lower_bound
+    both = judge(problem, network, patterns=patterns, nu=[np.zeros(problem.n), good])
+    assert both.lower_bound == judge(problem, network, patterns=patterns, nu=good).lower_bound
+    assert judge(problem, network, patterns=patterns, nu=good.tolist()).lower_bound == both.lower_bound
 
 
 def test_divergent_networks_are_no_proof() -> None:
     problem, patterns, solution = solved()
     wild = ShallowNetwork(np.full((1, 2), 1e200), [1e200], [1e200])
     with np.errstate(all="ignore"):
-        certificate = certify(problem, wild, patterns=patterns, nu=solution.certificate.nu)
+        certificate = judge(problem, wild, patterns=patterns, nu=solution.certificate.nu)
     assert certificate.verdict in ("bound", "refuted")
     assert certificate.gap == math.inf
 
@@ -265,7 +269,9 @@ def test_certificates_read_no_solver_status() -> None:
     sources = {path: path.read_text() for room in rooms for path in room.glob("*.py")}
     assert len(sources) > 8
     for path, text in sources.items():
-        assert ".status" not in text, path
+        # the status of a search of this package only says why it ended; no solver's is read
+        assert not re.search(r"\b(?:cp|program|model|answer|solver|solved)\.status", text), path
         assert "import_module" not in text, path
-        if path.name != "null_model.py":
+        # these two propose dual vectors, whose bounds others compute
+        if path.name not in ("null_model.py", "relaxed_dual.py"):
             assert "cvxpy" not in text, path

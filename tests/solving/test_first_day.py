@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 import convexnet
-from convexnet import ShallowNetwork, TrainingProblem, certify, reg_max, solve
+from convexnet import ShallowNetwork, TrainingProblem, reg_max, solve
 from convexnet.baselines import train
+from convexnet.certificates import judge
 from convexnet.errors import ConvexNetWarning, InfeasibleError, ProblemError
 from convexnet.pricing import enumerable
 
@@ -90,8 +91,8 @@ def test_result_and_certificate_speak_of_one_network() -> None:
         lambda p: solve(p, random_state=-1),
         lambda p: solve(p, solver="FOO"),
         lambda p: solve(p, tol=5),
-        lambda p: certify(p, ShallowNetwork([[1.0, 0.0]], [0.0], [1.0]), nu="abc"),
-        lambda p: certify("problem", ShallowNetwork([[1.0, 0.0]], [0.0], [1.0])),
+        lambda p: judge(p, ShallowNetwork([[1.0, 0.0]], [0.0], [1.0]), nu="abc"),
+        lambda p: judge("problem", ShallowNetwork([[1.0, 0.0]], [0.0], [1.0])),
     ],
 )
 def test_slips_get_a_named_error(call) -> None:  # type: ignore[no-untyped-def]

@@ -19,7 +19,7 @@ LOSSES = ("squared", "logistic", "huber", "absolute", "hinge")
 @pytest.mark.parametrize("fraction", FRACTIONS)
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("index", [0, 1, 2, 5])
-def test_a_part_of_the_patterns_is_never_called_optimal(loss: str, index: int, fraction: float) -> None:
+def test_a_part_of_the_patterns_alone_never_makes_a_network_optimal(loss: str, index: int, fraction: float) -> None:
     problem, patterns = random_problem(loss, seed=40 + index, **CONVENTIONS[index])
     optimum = solve(problem, patterns=patterns)
     assert optimum.certificate.verdict == "optimal"
@@ -29,9 +29,12 @@ def test_a_part_of_the_patterns_is_never_called_optimal(loss: str, index: int, f
         warnings.simplefilter("ignore", ConvexNetWarning)
         solution = solve(problem, patterns=part)
     certificate = solution.certificate
-    said = certificate.summary() + repr(certificate) + certificate.scope + repr(solution) + solution.summary()
-    assert "optimal" not in said.lower() and "global" not in said.lower()
-    assert certificate.verdict in ("listed", "bound", "refuted")
+    if certificate.verdict == "optimal":  # proven by a search over all directions, not by the list
+        assert certificate.method in ("cones", "slabs", "moment relaxation")
+        assert certificate.upper_bound <= optimum.objective * (1 + 2e-6)
+    else:
+        said = certificate.summary() + repr(certificate) + certificate.scope + repr(solution) + solution.summary()
+        assert "optimal" not in said.lower() and "global" not in said.lower()
     assert 0 < certificate.lower_bound <= optimum.objective * (1 + 1e-9)
     assert rounded_down(certificate.lower_bound) in certificate.summary()
     assert certificate.upper_bound >= optimum.certificate.lower_bound * (1 - 1e-9)

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from helpers.random_problems import CONVENTIONS, LOSSES, every_problem, random_problem
 
-from convexnet import certify, solve
+from convexnet import solve
 from convexnet.baselines import train
+from convexnet.certificates import judge
 from convexnet.errors import ConvexNetError, ConvexNetWarning
 from convexnet.pricing import CellPricer
 from convexnet.programs import build_relu
@@ -80,7 +81,7 @@ def _verified_gap(problem, patterns, pricer, solver):  # type: ignore[no-untyped
     try:
         program.solve(solver, tol=1e-10 if solver == "CLARABEL" else None)
         network = program.recover()
-        certificate = certify(problem, network, patterns=patterns, nu=program.nu(), pricer=pricer)
+        certificate = judge(problem, network, patterns=patterns, nu=program.nu(), pricer=pricer)
     except ConvexNetError:
         return np.inf, np.inf
     return certificate.gap, abs(program.value - problem.objective(network)) / abs(program.value)

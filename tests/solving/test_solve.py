@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from helpers.random_problems import random_problem
 
-from convexnet import ShallowNetwork, TrainingProblem, certify, enumerate_patterns, reg_max, sample_patterns, solve
+from convexnet import ShallowNetwork, TrainingProblem, enumerate_patterns, reg_max, sample_patterns, solve
+from convexnet.certificates import judge
 from convexnet.errors import ConvexNetWarning, ProblemError
 from convexnet.networks import GatedNetwork
 from convexnet.solving import generate_cells
@@ -173,8 +174,8 @@ def test_a_better_network_is_judged_by_the_convex_dual_vector() -> None:
     solution = solve(problem, patterns=patterns)
     best = solution.network
     worse = ShallowNetwork(best.weights, best.biases, best.output_weights * 1.01)
-    alone = certify(problem, worse, patterns=patterns)
-    helped = certify(problem, worse, patterns=patterns, nu=solution.certificate.nu)
+    alone = judge(problem, worse, patterns=patterns)
+    helped = judge(problem, worse, patterns=patterns, nu=solution.certificate.nu)
     assert helped.lower_bound >= alone.lower_bound
     excess = (helped.upper_bound - solution.objective) / solution.objective
     assert helped.gap == pytest.approx(excess, rel=0.05, abs=1e-6)
