@@ -1,7 +1,8 @@
-"""The command line: ``convexnet demo``.
+"""The command line: ``convexnet demo``, ``convexnet certify`` and ``convexnet verify``.
 
-Exit codes: 0 the network is optimal within the tolerance, 2 the bound does not reach it, 64 wrong usage or data,
-130 interrupted.
+Exit codes: 0 the network is certified optimal within the tolerance, 1 it is refuted (or a proof file does not hold), 2
+the bound does not reach the tolerance, 64 wrong usage, data or an unreadable file, 70 an error in this program, 130
+interrupted.
 """
 
 from __future__ import annotations
@@ -11,17 +12,21 @@ import json
 import math
 import os
 import sys
+import traceback
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 from . import __version__
+from .cli_certify import add_certify, run_certify
+from .cli_verify import add_verify, run_verify
 from .errors import ConvexNetError, ConvexNetWarning
 
 __all__ = ["main"]
 
-EXIT_OPTIMAL, EXIT_NOT_PROVEN, EXIT_USAGE, EXIT_INTERRUPTED, EXIT_NO_READER = 0, 2, 64, 130, 141
+EXIT_OPTIMAL, EXIT_REFUTED, EXIT_NOT_PROVEN = 0, 1, 2
+EXIT_USAGE, EXIT_CRASHED, EXIT_INTERRUPTED, EXIT_NO_READER = 64, 70, 130, 141
 LOSSES = ("squared", "logistic", "huber", "absolute", "hinge")
 
 
@@ -78,6 +83,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--seed", type=_integer(0), default=0, help="seed of everything random (default 0)")
     add("--picture", type=Path, metavar="FILE", help="save a picture there (default: convexnet_demo.png, if possible)")
     add("--json", action="store_true", help="print one JSON object instead of text; no picture unless asked for")
+    add_certify(commands, _positive, _integer(0))
+    add_verify(commands)
     return parser
 
 
@@ -95,7 +102,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.print_help(sys.stderr)
         return EXIT_USAGE
     try:
-        return _demo(arguments)
+        return {"demo": _demo, "certify": _certify, "verify": _verify}[arguments.command](arguments)
     except ConvexNetError as error:
         print(f"convexnet: {type(error).__name__}: {error}", file=sys.stderr)
         return EXIT_USAGE
@@ -103,9 +110,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("convexnet: interrupted; whatever bounds are shown above hold.", file=sys.stderr)
         return EXIT_INTERRUPTED
     except BrokenPipeError:
-        # The reader (head, less) has gone; standard output is pointed elsewhere so that Python can close it quietly.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_NO_READER
+        return _reader_gone()
+    except Exception:
+        # Python would end with 1, which here means that something has been refuted.
+        traceback.print_exc()
+        return EXIT_CRASHED
+
+
+def _reader_gone() -> int:
+    """The reader (head, less) has left; standard output is pointed elsewhere so that Python can close it quietly."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return EXIT_NO_READER
 
 
 def _demo(arguments: argparse.Namespace) -> int:
@@ -120,6 +135,25 @@ def _demo(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps(_plain(report), indent=1, allow_nan=False))
     return EXIT_OPTIMAL if report["solution"]["certificate"]["verdict"] == "optimal" else EXIT_NOT_PROVEN
+
+
+def _certify(arguments: argparse.Namespace) -> int:
+    if not arguments.json:
+        print(f"convexnet {__version__}: one network, one objective, one bound for networks of any width", flush=True)
+    with warnings.catch_warnings():
+        # The verdict says in words what these warnings say.
+        warnings.simplefilter("ignore", ConvexNetWarning)
+        code, report = run_certify(arguments, say=_silent if arguments.json else _say)
+    if arguments.json:
+        print(json.dumps(_plain({"exit_code": code, **report}), indent=1, allow_nan=False))
+    return code
+
+
+def _verify(arguments: argparse.Namespace) -> int:
+    code, report = run_verify(arguments, say=_silent if arguments.json else _say)
+    if arguments.json:
+        print(json.dumps(_plain({"exit_code": code, **report}), indent=1, allow_nan=False))
+    return code
 
 
 def _plain(value: Any) -> Any:

@@ -19,7 +19,7 @@ import convexnet
 CHECKOUT = Path(__file__).resolve().parents[1]
 COMMANDS = ("pip install . && convexnet demo", 'pip install ".[test]" && pytest')
 MODULES = [module.name for module in pkgutil.iter_modules(convexnet.__path__)]
-ROOMS = [name for name in MODULES if not name.startswith("_") and name not in {"cli", "demo"}]
+ROOMS = [name for name in MODULES if not name.startswith("_") and not name.startswith("cli") and name != "demo"]
 EXAMPLES = sorted((CHECKOUT / "examples").glob("plot_*.py"))
 
 
@@ -138,7 +138,8 @@ def test_quick_start_runs_as_printed(capsys: pytest.CaptureFixture[str]) -> None
 
 def test_certificate_page_prints_what_it_shows(capsys: pytest.CaptureFixture[str]) -> None:
     blocks = rst_blocks(read("docs", "certificate.rst"))
-    assert [language for language, _ in blocks] == ["python", "text"] * 3
+    blocks = [block for block in blocks if block[0] != "bash"]
+    assert [language for language, _ in blocks] == ["python", "text"] * 4
     namespace: dict[str, Any] = {}
     for (_, code), (_, shown) in zip(blocks[::2], blocks[1::2], strict=True):
         exec(compile(code, "certificate.rst", "exec"), namespace)
@@ -154,6 +155,23 @@ def test_readme_quick_start_is_short_and_prints_what_it_shows(capsys: pytest.Cap
     shown = fenced_block(page, "<!-- quick start -->", "text")
     printed = capsys.readouterr().out
     assert same_print(shown, "\n".join(printed.splitlines()[: len(shown.splitlines())])), printed
+
+
+def test_readme_certifies_a_network_from_elsewhere_as_printed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from convexnet.cli import main
+
+    monkeypatch.chdir(tmp_path)
+    page = read("README.md")
+    exec(compile(fenced_block(page, "<!-- elsewhere -->", "python"), "README.md", "exec"), {})
+    printed = capsys.readouterr().out
+    assert same_print(fenced_block(page, "<!-- elsewhere -->", "text"), printed), printed
+    command, *shown = fenced_block(page, "<!-- verify -->", "text").splitlines()
+    assert command.startswith("$ convexnet ")
+    assert main(command.split()[2:]) == 0
+    printed = "\n".join(capsys.readouterr().out.splitlines()[: len(shown)])
+    assert same_print("\n".join(shown), printed), printed
 
 
 @pytest.mark.slow
@@ -182,6 +200,15 @@ def test_documented_exit_codes_are_those_of_the_command_line() -> None:
 
     codes = (cli.EXIT_OPTIMAL, cli.EXIT_NOT_PROVEN, cli.EXIT_USAGE, cli.EXIT_INTERRUPTED)
     page = read("docs", "quickstart.rst")
+    assert re.findall(r"^   \* - (\d+)$", page, flags=re.MULTILINE) == [str(code) for code in codes]
+
+
+def test_certificate_page_lists_the_exit_codes_of_certify_and_verify() -> None:
+    from convexnet import cli
+
+    codes = (cli.EXIT_OPTIMAL, cli.EXIT_REFUTED, cli.EXIT_NOT_PROVEN, cli.EXIT_USAGE, cli.EXIT_CRASHED,
+             cli.EXIT_INTERRUPTED)  # fmt: skip
+    page = read("docs", "certificate.rst")
     assert re.findall(r"^   \* - (\d+)$", page, flags=re.MULTILINE) == [str(code) for code in codes]
 
 

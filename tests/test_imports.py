@@ -27,23 +27,29 @@ FLOORS = (  # lowest first; a room imports from the floors below its own
     ("_hashing", "_lazy", "_printing", "_validation", "_versions", "errors"),
     ("arrangements", "losses", "networks"),
     ("problem",),
-    ("baselines", "pricing", "programs", "solvers"),
+    ("baselines", "pricing", "programs", "solvers", "translation"),
     ("certificates",),
     ("compression", "factorization", "landscape", "solving", "sparse"),
-    ("__main__", "cli", "datasets", "demo", "estimators", "plotting"),
+    ("__main__", "cli", "cli_certify", "cli_verify", "datasets", "demo", "estimators", "plotting"),
 )
 SAME_FLOOR = {  # the only imports between rooms of one floor: (room, what it may use)
     ("_validation", "errors"),
     ("__main__", "cli"),
+    ("cli", "cli_certify"),
+    ("cli", "cli_verify"),
     ("cli", "datasets"),
     ("cli", "demo"),
     ("cli", "estimators"),
     ("cli", "plotting"),
+    ("cli_certify", "datasets"),
+    ("cli_verify", "datasets"),
     ("demo", "datasets"),
     ("demo", "plotting"),
 }
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 MAX_LINES = 400
+SINGLE_FILES = {"certificates/check_exact.py", "certificates/check_float.py"}
+"""Programs that run alone, in a folder of their own: single files by design, whatever their length."""
 
 
 def in_fresh_python(code: str) -> str:
@@ -208,7 +214,7 @@ def test_independent_checkers_import_numpy_and_the_standard_library_only() -> No
 @pytest.mark.parametrize("path", modules_below(), ids=lambda path: path.relative_to(PACKAGE).as_posix())
 def test_module_is_short_enough_for_one_idea(path: Path) -> None:
     lines = path.read_text(encoding="utf-8").count("\n")
-    assert lines <= MAX_LINES
+    assert lines <= MAX_LINES or path.relative_to(PACKAGE).as_posix() in SINGLE_FILES
 
 
 def test_files_name_no_place_on_one_machine() -> None:
