@@ -240,7 +240,7 @@ class TrainingProblem:
         if not isinstance(network, ShallowNetwork):
             raise NetworkError(
                 f"Expected a ShallowNetwork, got {type(network).__name__}; gated networks are measured by "
-                "gated_objective, torch modules are read by ShallowNetwork.from_torch."
+                "gated_objective, networks from elsewhere are read by convexnet.networks.as_shallow."
             )
         self._check_class(network)
 

@@ -62,7 +62,8 @@ class Certificate:
         No network of any width has a lower objective (interpolation: none whose residuals are all at most ``misfit``;
         infinite if no network fits).
     gap : float
-        ``(upper_bound - lower_bound) / upper_bound``; 0 for an objective that rounding cannot tell from zero.
+        ``(upper_bound - lower_bound) / upper_bound``, the rounding error of the computed objective added to it; 0 for
+        an objective that rounding cannot tell from zero.
     tol : float
         Relative gap asked for.
     scope : str

@@ -265,6 +265,8 @@ def npy(raw: bytes) -> Any:
 def load_npz(path: str) -> dict[str, Any]:
     try:
         with zipfile.ZipFile(path) as archive:
+            size = sum(entry.file_size for entry in archive.infolist())
+            require(size <= 8 * 10**9, "the data file unpacks to more than 8 GB", 64)
             return {name.removesuffix(".npy"): npy(archive.read(name)) for name in archive.namelist()}
     except End:
         raise
@@ -365,6 +367,9 @@ def nu_of(document: dict[str, Any], n: int) -> list[Fraction]:
         require(index not in seen, "nu_exact names an entry twice", 64)
         seen.add(index)
         nu[index] = quotient(pair[1])
+    # Sums of fractions have as many digits as all of them together.
+    length = sum(len(pair[1]) for pair in document["nu_exact"])
+    require(length <= 250_000, "the fractions of nu_exact are too long", 64)
     return nu
 
 
@@ -466,12 +471,20 @@ def log1p_exp_up(t: Fraction) -> Fraction:
 
 
 def zero_size(c: Claim) -> Fraction:
-    """Objectives up to this size cannot be told from zero by predictions of the targets in double precision."""
-    error = Fraction(1024, 2**52) * Fraction(max(map(abs, c.y)))
-    square = error * error / 2
-    huber = square if error <= c.parameter else Fraction(0)
-    term = {"squared": square, "huber": huber, "absolute": error, "hinge": error}.get(c.loss, Fraction(0))
-    return term * sum((w for w, y in zip(c.weight, c.y, strict=True) if y), Fraction(0))
+    """Objectives up to this size cannot be told from zero: what 1024 roundings of each target leave.
+
+    Zero unless the free terms of the network fit the targets that closely by themselves.
+    """
+    if c.loss not in ("squared", "huber", "absolute", "hinge"):
+        return Fraction(0)
+    size, left, skip = Fraction(0), Fraction(0), list(map(Fraction, c.network["skip"]))
+    for row, y, w in zip(c.samples, c.y, c.weight, strict=True):
+        error = Fraction(1024, 2**52) * abs(Fraction(y))
+        square = error * error / 2 if c.loss != "huber" or error <= c.parameter else Fraction(0)
+        size += w * (error if c.loss in ("absolute", "hinge") else square)
+        f = Fraction(c.network["intercept"]) + dot(skip, row) / Fraction(c.sample_scale)
+        left += w * loss_up(c, f, f - Fraction(y), Fraction(y))
+    return size if left <= size else Fraction(0)
 
 
 # ------------------------------------------------------------------------------------------------------- the dual value
@@ -912,7 +925,12 @@ class SlabTree:
         self.form, self.sweeps = form, whole(entry["sweeps"], "sweeps", 1, 9)
         bits = flat_array(entry["tree"], "tree", (-1,), "u1")[0]
         require(all(bit in (0, 1) for bit in bits), "the tree of slabs is written with 0 and 1", 64)
-        self.internal = [bit == 1 for bit in bits]
+        self.internal, levels = [bit == 1 for bit in bits], [0]
+        for bit in bits:
+            level = levels.pop() if levels else 0
+            levels += [level + 1] * (2 * bit)
+            # The time for a path grows with the square of its length.
+            require(level <= 400, "the tree of slabs is too deep", 64)
         splits, leaves = sum(bits), len(bits) - sum(bits)
         self.a = matrix(entry["a"], "a", splits, q)
         self.limits = matrix(entry["ends"], "ends", splits, 3)
@@ -1295,6 +1313,8 @@ def summary(r: Report) -> list[str]:
 def check_file(path: str, data: dict[str, Any] | None = None) -> Report:
     """Check a proof file; ``data`` holds X, y and perhaps sample_weight as lists if the file does not embed them."""
     try:
+        if Path(path).exists() and not Path(path).is_file():  # a device or pipe may never end
+            return Report(lines=["UNREADABLE: not a regular file"])
         text = Path(path).read_text(encoding="utf-8")
     except (OSError, ValueError, MemoryError) as error:
         return Report(lines=[f"UNREADABLE: {str(error)[:200]}"])

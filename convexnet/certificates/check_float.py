@@ -33,6 +33,12 @@ SMALL, LARGE = 1e-100, 1e100
 CHUNK = 4_000_000
 """Numbers per working array."""
 LIBM = 2.0**-45
+LONGEST = 8 * 10**9
+"""Bytes of an unpacked data file."""
+DEEPEST = 400
+"""Slabs on a path: the time for a path grows with the square of its length."""
+DIGITS = 250_000
+"""Digits of all fractions together: their sums have as many."""
 DTYPES = {"f8": "<f8", "f4": "<f4", "i8": "<i8", "i4": "<i4", "i1": "|i1", "u1": "|u1", "u2": "<u2"}
 LOSSES = {"squared": (), "huber": ("delta",), "absolute": (), "logistic": (), "hinge": (), "interpolation": ("tol",)}
 
@@ -246,6 +252,8 @@ def load_npz(path: str) -> dict[str, np.ndarray]:
     """Arrays X, y and perhaps sample_weight of an npz file."""
     try:
         with np.load(path, allow_pickle=False) as stored:
+            if sum(entry.file_size for entry in stored.zip.infolist()) > LONGEST:
+                unreadable("the data file unpacks to more than 8 GB")
             found = {name: np.asarray(stored[name], dtype=np.float64) for name in stored.files}
     except Exception as error:
         unreadable(f"the data file cannot be read: {str(error)[:200]}")
@@ -323,10 +331,14 @@ def read_nu(document: dict[str, Any], n: int) -> tuple[np.ndarray, np.ndarray]:
     nu, error = array(document["nu"], "nu", (n,)).copy(), np.zeros(n)
     in_range(nu, "nu")
     seen: set[int] = set()
+    digits = 0
     for item in items(document["nu_exact"], "nu_exact"):
         pair = items(item, "nu_exact entry")
         if len(pair) != 2:
             unreadable("nu_exact must hold pairs of an index and a fraction")
+        digits += len(text_of(pair[1], "fraction"))
+        if digits > DIGITS:
+            unreadable("the fractions of nu_exact are too long")
         index = integer(pair[0], "index", 0, n - 1)
         p, q = fraction(pair[1])
         if index in seen:
@@ -336,7 +348,9 @@ def read_nu(document: dict[str, Any], n: int) -> tuple[np.ndarray, np.ndarray]:
             nu[index] = p / q
         except OverflowError:
             unreadable("an entry of nu_exact is too large")
-        error[index] = 1.1 * U * abs(nu[index]) + (0.0 if nu[index] else 1e-300)
+        if p != 0 and nu[index] == 0:
+            raise Unproven("an entry of nu_exact is too small for double precision; use the exact checker")
+        error[index] = 1.1 * U * abs(nu[index])
     in_range(nu, "nu")
     return nu, error
 
@@ -444,11 +458,19 @@ def loss_terms(c: Claim, f: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndar
 
 
 def zero_size(c: Claim) -> float:
-    """Objectives up to this size cannot be told from zero by predictions of the targets in double precision."""
-    error = 1024 * 2 * U * float(np.max(np.abs(c.y)))
-    huber = error**2 / 2 if error <= c.parameter else 0.0
+    """Objectives up to this size cannot be told from zero: what 1024 roundings of each target leave.
+
+    Zero unless the free terms of the network fit the targets that closely by themselves: elsewhere the smallest
+    objective is positive, and a small one may be many times the smallest.
+    """
+    error = 1024 * 2 * U * np.abs(c.y)
+    huber = np.where(error <= c.parameter, error**2 / 2, 0.0)
     terms = {"squared": error**2 / 2, "absolute": error, "huber": huber, "hinge": error}
-    return float(np.sum(c.weight[c.y != 0])) * terms.get(c.loss, 0.0)
+    if c.loss not in terms:
+        return 0.0
+    size = float(np.sum(c.weight * terms[c.loss]))
+    f = c.network["intercept"] + c.X @ c.network["skip"]
+    return size if float(np.sum(c.weight * loss_terms(c, f)[1])) <= size else 0.0
 
 
 # ------------------------------------------------------------------------------------------------------ the dual value
@@ -767,8 +789,9 @@ def check_cones(form: Form, entry: dict[str, Any]) -> tuple[float, float]:
     q = form.rows.shape[1]
     simplex = array(entry["simplex"], "simplex", (q + 1, q), "i8")
     tree = array(entry["tree"], "tree", (-1, 4), "i1 u1")
-    if np.any(np.abs(simplex) > 2**40) or np.any(simplex.sum(axis=0) != 0):
-        raise Refuted("the vertices of the simplex must add up to zero")
+    # Two comparisons: the absolute value of the lowest integer is negative, and sums of such would wrap around.
+    if np.any((simplex > 2**40) | (simplex < -(2**40))) or np.any(simplex.sum(axis=0) != 0):
+        raise Refuted("the vertices of the simplex must be small and add up to zero")
     if not independent(simplex[1:].tolist()):
         raise Refuted("the simplex is flat: its cones do not cover all directions")
     internal = tree[:, 0] >= 0
@@ -953,7 +976,10 @@ def read_slabs(form: Form, entry: dict[str, Any]) -> SlabTree:
     shape = (int(counts.sum()),)
     p, q = array(entry["p"], "p", shape, "u1 u2"), array(entry["q"], "q", shape, "u1 u2")
     value = flushed(array(entry["value"], "value", shape))
-    sides = np.repeat(2 * depths(internal, right)[~internal], counts)
+    levels = depths(internal, right)[~internal]
+    if int(levels.max()) > DEEPEST:
+        unreadable("the tree of slabs is too deep")
+    sides = np.repeat(2 * levels, counts)
     smoothing = array(entry["smoothing"], "smoothing", (leaves,))
     if np.any(value < 0) or np.any((p >= sides) | (q >= sides)) or np.any(smoothing <= 0):
         raise Refuted("a cut has a negative multiplier or belongs to no slab of its leaf")
@@ -985,7 +1011,7 @@ def split_slabs(tree: SlabTree, part: Slabs) -> Slabs:
     number_of = tree.number_of[part.nodes]
     a, cuts = tree.a[number_of][:, None, :], tree.ends[number_of]
     top, bottom = reach(a, part, tree.sweeps)[:, 0], -reach(-a, part, tree.sweeps)[:, 0]
-    if np.any((bottom < cuts[:, 0]) | (top > cuts[:, 2])):
+    if not np.all((bottom >= cuts[:, 0]) & (top <= cuts[:, 2])):
         raise Refuted("a slab is narrower than the range that it divides")
     nodes = np.concatenate([part.nodes + 1, tree.right[part.nodes]])
     return Slabs(
@@ -1048,7 +1074,8 @@ def slab_bounds(form: Form, tree: SlabTree, part: Slabs, pairs: np.ndarray) -> t
     c2, c1 = coefficients(w, t, square, part.bottom, part.top, tree.smoothing[index][:, None])
     decided = (part.bottom >= 0) | (part.top <= 0)
     k2 = flushed(np.where(decided, 0.0, np.abs(w) * c2)) * np.sign(w)
-    k1 = flushed(np.where(decided, np.where(part.bottom >= 0, w, -w), w * c1))
+    # The slope of a decided row is no multiplier: it must not be flushed.
+    k1 = np.where(decided, np.where(part.bottom >= 0, w, -w), flushed(np.where(decided, 0.0, w * c1)))
     k0 = np.where(decided, 0.0, constants(w, np.abs(k2), k1 * np.sign(w), part.bottom, part.top))
     cuts = cut_terms(tree, part, index)
     N = len(w) + int(np.max(np.diff(tree.cut_start)[index])) + q + 12
@@ -1160,7 +1187,7 @@ def check_cells(c: Claim, entry: dict[str, Any]) -> tuple[float, float, int]:
     values = flushed(array(entry["values"], "values", (total,), "f8 f4"))
     if np.any((index < 0) | (index >= len(E))) or np.any(values < 0):
         raise Refuted("multipliers of a cell must belong to a row and must not be negative")
-    best, slack, position = 0.0, 0.0, 0
+    best, slack, position = 1e-150, 0.0, 0
     step = max(1, CHUNK // max(1, len(E)))
     for start in range(0, P, step):
         block = slice(start, start + step)
@@ -1387,6 +1414,8 @@ def summary(r: Report) -> list[str]:
 def check_file(path: str, data: dict[str, np.ndarray] | None = None) -> Report:
     """Check a proof file; ``data`` holds X, y and perhaps sample_weight if the file does not embed them."""
     try:
+        if Path(path).exists() and not Path(path).is_file():  # a device or pipe may never end
+            return Report(lines=["UNREADABLE: not a regular file"])
         text = Path(path).read_text(encoding="utf-8")
     except (OSError, ValueError, MemoryError) as error:
         return Report(lines=[f"UNREADABLE: {str(error)[:200]}"])

@@ -1,4 +1,4 @@
-"""What every certificate checks first: its tolerance, and how well a network interpolates."""
+"""What every certificate checks first: its tolerance, the rounding of the objective, how a network interpolates."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from .._validation import check_positive
 from ..errors import ProblemError
 
 if TYPE_CHECKING:
+    from ..networks.shallow import ShallowNetwork
     from ..problem import TrainingProblem
 
-__all__ = ["check_tolerance", "largest_residual", "rounding_of_zero"]
+__all__ = ["check_tolerance", "largest_residual", "prediction_error", "rounding_of_objective", "rounding_of_zero"]
 
 _EPS = float(np.finfo(np.float64).eps)
 _ROUNDINGS = 1024
-"""Roundings of ``max|y|`` that a computed prediction of the targets may be away from them."""
+"""Roundings of ``|y_i|`` that a computed prediction of a target may be away from it."""
 
 
 def check_tolerance(tol: Any) -> float:
@@ -36,8 +37,47 @@ def largest_residual(problem: TrainingProblem, predicted: np.ndarray, objective:
     return float(np.max(np.abs(predicted - problem.y)[counted])) * (1 + 1e-12)
 
 
+def prediction_error(problem: TrainingProblem, network: ShallowNetwork) -> np.ndarray:
+    """Bounds of the rounding errors of ``network.predict(problem.X)``: large for data far from the origin."""
+    X = np.abs(problem.X)
+    weights, outputs = np.abs(network.weights), np.abs(network.output_weights)
+    size = (X @ weights.T + np.abs(network.biases)) @ outputs + np.abs(network.intercept)
+    if network.skip is not None:
+        size = size + X @ np.abs(network.skip)
+    return (problem.d + network.n_neurons + 12) * _EPS * size
+
+
+def rounding_of_objective(problem: TrainingProblem, network: ShallowNetwork, objective: float) -> float:
+    """How far the objective of a network, evaluated exactly, can be above the computed one."""
+    if not math.isfinite(objective):
+        return 0.0
+    loss, y, error = problem.loss, problem.y, prediction_error(problem, network)
+    own = (problem.n + network.n_neurons + problem.d + 40) * _EPS * objective
+    if loss.name == "interpolation":
+        return own
+    f = network.predict(problem.X)
+    if loss.vector_only:
+        rise = 2 * np.max(error, axis=1)
+    else:
+        # Each term is convex in its own prediction: on an interval it is largest at an end.
+        rise = np.maximum(loss._terms(f - error, y), loss._terms(f + error, y)) - loss._terms(f, y)
+    weight = np.ones(problem.n) if problem.sample_weight is None else problem.sample_weight
+    return own + float(np.sum(weight @ np.maximum(rise, 0.0)))
+
+
 def rounding_of_zero(problem: TrainingProblem) -> float:
-    """Loss that rounding leaves where the targets are met: an objective up to this size cannot be told from zero."""
+    """Objectives up to this size cannot be told from zero: what rounding leaves where the targets are met.
+
+    Zero unless the free terms alone fit the targets that closely. Elsewhere the smallest objective is positive, however
+    small ``reg`` makes it, and a small objective may be many times the smallest.
+    """
     if problem.loss_value(problem.y) != 0:
         return 0.0
-    return problem.loss_value(problem.y - _ROUNDINGS * _EPS * float(np.max(np.abs(problem.y))) * np.sign(problem.y))
+    size = problem.loss_value(problem.y * (1 - _ROUNDINGS * _EPS))
+    if size == 0:
+        return 0.0
+    columns, root = problem.free_columns, np.ones(problem.n)
+    if problem.sample_weight is not None:
+        root = np.sqrt(problem.sample_weight)
+    fit = np.linalg.lstsq(root[:, None] * columns, (root * problem.y.T).T, rcond=None)[0]
+    return size if problem.loss_value(columns @ fit) <= size else 0.0

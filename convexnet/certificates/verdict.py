@@ -25,7 +25,7 @@ from ..pricing import (
 from ..problem import check_problem
 from .certificate import Certificate, relative_gap
 from .improve import improve
-from .tolerances import check_tolerance, largest_residual, rounding_of_zero
+from .tolerances import check_tolerance, largest_residual, rounding_of_objective, rounding_of_zero
 
 if TYPE_CHECKING:
     from ..arrangements import PatternSet
@@ -126,8 +126,10 @@ def judge(
     if rival is not None and problem.objective(rival) < (objective if better is None else problem.objective(better)):
         better = rival
     zero = rounding_of_zero(problem)
-    gap = relative_gap(objective, best.value, zero)
-    listed_gap = None if listed is None else relative_gap(objective, listed, zero)
+    # The gap is that of the objective in exact arithmetic.
+    upper = objective if objective <= zero else objective + rounding_of_objective(problem, network, objective)
+    gap = relative_gap(upper, best.value, zero)
+    listed_gap = None if listed is None else relative_gap(upper, listed, zero)
     better_objective = None if better is None else problem.objective(better)
     refuted = better_objective is not None and better_objective < objective * (1 - tol)
     verdict, scope = _verdict(gap, listed_gap, refuted, tol, pricer)

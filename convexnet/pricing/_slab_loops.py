@@ -203,6 +203,8 @@ def solve_node(rows, weights, lower, upper, base, normals, low, high, mean, seco
 def node_bound(rows, norms, weights, lower, upper, base, normals, low, high, mean, second, cuts, s, mu, mass):  # type: ignore[no-untyped-def]
     """The bound of a stored state with all rounding charged, and the mu it is for (raised if not above the spectrum).
 
+    Also the curvature of the quadratics above convex rows, by which the node is split.
+
     With L the computed factor of ``mu I - A`` and ``L z = b/2``, ``-|L'u - z|^2 <= 0`` gives the bound
     ``b0 + mu + |z|^2`` up to the backward errors of both, whatever the condition number.
     """
@@ -223,7 +225,9 @@ def node_bound(rows, norms, weights, lower, upper, base, normals, low, high, mea
     constant = assemble(rows, scaled, base, normals, c2, c1, c0, pairs, slopes, constant, matrix, half)
     for i in range(m):
         size += (abs(c2[i]) * norms[i] + abs(c1[i])) * norms[i] + abs(c0[i])
-    lift = 0.0
+        for k in range(d):
+            scaled[i, k] = rows[i, k] * max(c2[i], 0.0)
+    stress, lift = np.dot(rows.T, scaled), 0.0
     for i in range(d):
         lift = max(lift, abs(matrix[i, i]))
     lift = 1e-12 * (lift + abs(mu))
@@ -233,7 +237,7 @@ def node_bound(rows, norms, weights, lower, upper, base, normals, low, high, mea
         mu += lift
         lift *= 10.0
     else:
-        return np.inf, mu
+        return np.inf, mu, stress
     square = forward(factors, half, z)
     trace, spread = 0.0, 0.0
     for i in range(d):
@@ -242,4 +246,4 @@ def node_bound(rows, norms, weights, lower, upper, base, normals, low, high, mea
             spread += factors[i, k] * factors[i, k]
     margin = 4.0 * _EPS * (m + 2.0 * count * count + d + 40.0) * (4.0 * size + mass)
     margin += 4.0 * _EPS * (d + 4.0) * (trace + spread + 2.0 * np.sqrt(spread * square) + square)
-    return constant + mu + square + margin, mu
+    return constant + mu + square + margin, mu, stress

@@ -10,7 +10,7 @@ import numpy as np
 from ..networks._arrays import row_norms
 from .forms import PricingForm
 
-__all__ = ["Form", "Leaf", "Node", "Options"]
+__all__ = ["Form", "Leaf", "Node", "Options", "Path"]
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,26 @@ class Options:
     progress: float = 0.15
     sweeps: int = 3
     scale: float = 1.0
+
+
+@dataclass(frozen=True)
+class Path:
+    """Of the interior point steps: at most ``limit``, each aiming at ``shrink`` of the complementarity.
+
+    They start at the node's state with the share ``mix`` of the uniform moments, the barrier ``barrier`` and the
+    smoothing ``s0``, multiplied by ``cool`` a step down to ``s1``; the barrier ends at the share ``finish`` of the
+    target. They stop when all but the share ``enough`` of what is missing is proven to stay missing.
+    """
+
+    limit: int = 12
+    shrink: float = 0.2
+    mix: float = 1e-3
+    barrier: float = 2e-5
+    s0: float = 0.02
+    s1: float = 1e-3
+    enough: float = 0.3
+    cool: float = 0.5
+    finish: float = 1e-3
 
 
 def _exponent(size: float) -> int:
@@ -60,6 +80,12 @@ class Form:
         """``x x'`` of every row, flattened (n, d^2)."""
         return (self.rows[:, :, None] * self.rows[:, None, :]).reshape(len(self.rows), self.d * self.d)
 
+    @cached_property
+    def features(self) -> np.ndarray:
+        """Coefficients of ``x' U x`` on the upper triangle of U (n, d(d+1)/2)."""
+        i, j = np.triu_indices(self.d)
+        return np.ascontiguousarray(self.rows[:, i] * self.rows[:, j] * np.where(i == j, 1.0, 2.0))
+
     def value(self, u: np.ndarray) -> float:
         """F at one direction."""
         return float(self.linear @ u + self.weights @ np.abs(self.rows @ u))
@@ -75,6 +101,19 @@ class Leaf:
     mu: float
 
 
+def _across(covariance: np.ndarray, stress: np.ndarray) -> np.ndarray:
+    """Unit normal of the plane across the part of the deviations that costs most.
+
+    With ``covariance = R R'`` and deviations ``R e`` the quadratics above the convex rows cost ``e' R' stress R e``;
+    for the top eigenvector e, ``stress R e`` is the direction whose planes separate these deviations.
+    """
+    values, vectors = np.linalg.eigh(covariance)
+    root = vectors * np.sqrt(np.maximum(values, 0.0))
+    normal = stress @ (root @ np.linalg.eigh(root.T @ stress @ root)[1][:, -1])
+    size = float(np.linalg.norm(normal))
+    return normal / size if 1e-14 < size < np.inf else vectors[:, -1].copy()
+
+
 class Node:
     """One part of the sphere: its slabs, its undecided rows, and the state of its relaxation.
 
@@ -84,12 +123,12 @@ class Node:
 
     __slots__ = (
         "atom", "base", "bound", "cut_key", "cut_value", "form", "high", "index", "leaf", "low", "lower", "mean",
-        "normal", "normals", "own", "pull", "record", "refined", "second", "upper",
+        "normal", "normals", "own", "pull", "record", "refined", "second", "tried", "upper",
     )  # fmt: skip
 
     def __init__(self, number: int, form: Form) -> None:
         d = form.d
-        self.form, self.record, self.refined = number, -1, False
+        self.form, self.record, self.refined, self.tried = number, -1, False, False
         self.normals, self.low, self.high = np.zeros((0, d)), np.zeros(0), np.zeros(0)
         self.index = np.arange(len(form.rows), dtype=np.int32)
         self.lower, self.upper, self.base = -form.norms, form.norms.copy(), form.linear.copy()
@@ -102,7 +141,8 @@ class Node:
     def child(self, low: float, high: float) -> Node:
         """The part with ``low <= normal . u <= high``; its intervals and its bound are still the parent's."""
         new = Node.__new__(Node)
-        new.form, new.record, new.refined, new.bound, new.own = self.form, -1, False, self.bound, np.inf
+        new.form, new.record, new.refined, new.tried = self.form, -1, False, False
+        new.bound, new.own = self.bound, np.inf
         new.normals = np.vstack([self.normals, self.normal])
         new.low, new.high = np.append(self.low, low), np.append(self.high, high)
         new.index, new.lower, new.upper, new.base = self.index, self.lower, self.upper, self.base
@@ -111,7 +151,9 @@ class Node:
         plane, r, k = np.unravel_index(self.cut_key, (4, max(count - 1, 1), max(count - 1, 1)))
         last = (3 * count - 1) * count + count - 1
         key = np.append(np.ravel_multi_index((plane, r, k), (4, count, count)), last)
-        new.cut_key, new.cut_value = key.astype(np.int32), np.append(self.cut_value, 0.5 * max(0.0, self.pull))
+        # Larger multipliers are of nodes where the inner loop went astray: the children would not recover.
+        usual = np.minimum(self.cut_value, 2.0)
+        new.cut_key, new.cut_value = key.astype(np.int32), np.append(usual, 0.5 * max(0.0, self.pull))
         new.atom, new.normal, new.pull = self.atom, self.normal, 0.0
         return new
 
@@ -133,8 +175,9 @@ class Node:
         cuts[self.cut_key] = self.cut_value
         return cuts.reshape(4, count, count)
 
-    def keep(self, own: float, leaf: Leaf, cuts: np.ndarray, atom: np.ndarray, matrix: np.ndarray) -> None:
-        """Store the bound found; choose where the node would be split: across the widest direction of the state."""
+    def keep(self, own: float, leaf: Leaf, cuts: np.ndarray, atom: np.ndarray, matrix: np.ndarray,
+             stress: np.ndarray) -> None:  # fmt: skip
+        """Store the bound found, and choose across which direction the node would be split."""
         self.atom = atom
         if not own < self.own and self.record >= 0:
             return
@@ -143,7 +186,7 @@ class Node:
         self.cut_key = np.flatnonzero(flat).astype(np.int32)
         self.cut_value = flat[self.cut_key]
         self.bound = min(self.bound, own)
-        self.normal = np.linalg.eigh(leaf.second - np.outer(leaf.mean, leaf.mean))[1][:, -1].copy()
+        self.normal = _across(leaf.second - np.outer(leaf.mean, leaf.mean), stress)
         self.pull = float(self.normal @ matrix @ self.normal)
 
     @property

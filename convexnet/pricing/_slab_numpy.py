@@ -56,18 +56,19 @@ def normal_range(node: Node) -> tuple[float, float]:
     if not len(node.low):
         return -1.0, 1.0
     lower, upper = row_ranges(node.normal[None], np.ones(1), node.normals[None], node.low[None], node.high[None], 3)
-    return max(-1.0, float(lower[0, 0]) - 1e-9), min(1.0, float(upper[0, 0]) + 1e-9)
+    return max(-1.0, float(lower[0, 0]) - 1e-7), min(1.0, float(upper[0, 0]) + 1e-7)
 
 
 def bound_nodes(form: Form, nodes: list[Node], options: Options, target: float) -> int:
     """Bound every node from its own state (in place); returns the number of Frank-Wolfe iterations."""
     batch = _gather(form, nodes)
     best, used = _iterate(form, batch, nodes, options, target)
-    bounds = _safe_bounds(form, batch, best)
+    bounds, stress = _safe_bounds(form, batch, best)
     for i, node in enumerate(nodes):
         k = len(node.low)
         leaf = Leaf(best["mean"][i].copy(), best["second"][i].copy(), float(best["s"][i]), float(best["mu"][i]))
-        node.keep(float(bounds[i]), leaf, best["cuts"][i][:, :k, :k], best["atom"][i].copy(), best["matrix"][i])
+        node.keep(float(bounds[i]), leaf, best["cuts"][i][:, :k, :k], best["atom"][i].copy(), best["matrix"][i],
+                  stress[i])  # fmt: skip
         node.mean, node.second = batch.mean[i].copy(), batch.second[i].copy()
     return used
 
@@ -200,11 +201,13 @@ def sphere_maxima(matrix: np.ndarray, half: np.ndarray) -> tuple[np.ndarray, np.
     return mu + np.sum(inner**2 / gap, axis=1), mu, x / np.linalg.norm(x, axis=1)[:, None]
 
 
-def _safe_bounds(form: Form, batch: _Batch, best: dict[str, np.ndarray]) -> np.ndarray:
-    """The bounds of the kept states with all rounding charged (the argument is in ``_slab_loops.node_bound``)."""
+def _safe_bounds(form: Form, batch: _Batch, best: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Bounds of the kept states with all rounding charged, and curvatures (see ``_slab_loops.node_bound``)."""
     count = len(best["mu"])
     t, q = best["mean"] @ form.rows.T, best["second"].reshape(count, -1) @ form.products.T
     matrix, half, constant, size = _assemble(form, batch, t, q, best["s"][:, None], best["cuts"])
+    c2 = quadratic_rows(batch.weights > 0, t, q, batch.lower, batch.upper, best["s"][:, None])[0]
+    stress = (np.maximum(batch.weights * c2, 0.0) @ form.products).reshape(matrix.shape)
     bounds = np.full(count, np.inf)
     for i in range(count):
         factor = _lifted_factor(matrix[i], best["mu"], i)
@@ -216,7 +219,7 @@ def _safe_bounds(form: Form, batch: _Batch, best: dict[str, np.ndarray]) -> np.n
         margin = 4 * _EPS * (len(form.rows) + 2 * batch.low.shape[1] ** 2 + form.d + 40) * (4 * size[i] + form.mass)
         margin += 4 * _EPS * (form.d + 4) * (trace + spread + 2 * np.sqrt(spread * square) + square)
         bounds[i] = constant[i] + best["mu"][i] + square + margin
-    return bounds
+    return bounds, stress
 
 
 def _lifted_factor(matrix: np.ndarray, mu: np.ndarray, i: int) -> np.ndarray | None:

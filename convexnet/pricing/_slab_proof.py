@@ -56,8 +56,15 @@ class Log:
         """Remember where a node was split."""
         self.splits[node.record] = (node.normal, *cut, left.record, right.record)
 
-    def payload(self, forms: Sequence[Form], bounds: Sequence[float], sweeps: int) -> dict[str, Any]:
-        """Proof that form f is at most ``bounds[f]`` (in units of ``2^power``, slack excluded)."""
+    def payload(
+        self, forms: Sequence[Form], open_: Sequence[Node], closed: Sequence[float], sweeps: int
+    ) -> dict[str, Any]:
+        """Proof that no form exceeds the bounds of its open nodes, nor the level at which its others were closed."""
+        bounds = [max([node.bound for node in open_ if node.form == i], default=0.0) for i in range(len(forms))]
+        bounds = [
+            max(bound, float(np.ldexp(level, -form.power)) - form.slack)
+            for bound, level, form in zip(bounds, closed, forms, strict=True)
+        ]
         parts = [self._form(index, form, bound) for index, (form, bound) in enumerate(zip(forms, bounds, strict=True))]
         for part in parts:
             part["sweeps"] = sweeps

@@ -164,7 +164,7 @@ class CellPricer:
         for start in range(0, len(self.patterns), _CHUNK):
             active = self.patterns.patterns[:, start : start + _CHUNK].astype(np.float64)
             gates = problem.kappa + (1 - problem.kappa) * active
-            columns.append(np.linalg.norm(problem.extended.T @ (nu[:, None] * gates), axis=0))
+            columns.append(row_norms((nu[:, None] * gates).T @ problem.extended))
         bound = np.concatenate(columns) + self._noise(nu)
         return np.column_stack([bound, bound])
 

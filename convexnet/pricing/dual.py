@@ -79,12 +79,12 @@ def feasible_dual(problem: TrainingProblem, nu: np.ndarray) -> DualPoint:
     none = np.zeros(0, dtype=int)
     columns = problem.free_columns
     loss, y, weight = problem.loss, problem.y, problem.sample_weight
+    zero = DualPoint(np.zeros_like(nu), none, 0.0)
+    if columns.size and nu.ndim > 1 and loss.vector_only:
+        return _balanced(problem, nu) or zero
     nu = loss.clip_dual(nu, y, weight)
     if not columns.size:
         return DualPoint(nu, none, 0.0)
-    zero = DualPoint(np.zeros_like(nu), none, 0.0)
-    if nu.ndim > 1 and loss.vector_only:
-        return zero
     outputs = [_orthogonal(problem, column, columns, index) for index, column in enumerate(np.atleast_2d(nu.T))]
     if any(point is None for point in outputs):
         return zero
@@ -94,6 +94,22 @@ def feasible_dual(problem: TrainingProblem, nu: np.ndarray) -> DualPoint:
         return zero
     rows = np.unique(np.concatenate([point.rows for point in points]))
     return DualPoint(moved, rows, max(point.slack for point in points))
+
+
+def _balanced(problem: TrainingProblem, nu: np.ndarray) -> DualPoint | None:
+    """A loss that couples its outputs, with free constants: rows and columns sum to zero; None with skip terms."""
+    from ._simplex_dual import balanced_matrix
+
+    if problem.skip:
+        return None
+    if problem.loss.in_domain(nu, problem.y, problem.sample_weight) and not any(map(math.fsum, nu.T)):
+        return DualPoint(nu, np.zeros(0, dtype=int), 0.0)
+    weight = np.ones(problem.n) if problem.sample_weight is None else problem.sample_weight
+    nu = problem.loss.clip_dual(nu, problem.y, problem.sample_weight)
+    moved = balanced_matrix(nu, problem.y, weight[:, None])
+    if moved is None or not problem.loss.in_domain(moved, problem.y, problem.sample_weight):
+        return None
+    return DualPoint(moved, np.zeros(0, dtype=int), 0.0)
 
 
 def _orthogonal(problem: TrainingProblem, nu: np.ndarray, columns: np.ndarray, output: int) -> DualPoint | None:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["PricingForm", "RowGroups", "group_rows", "pricing_forms"]
 
 _EPS = float(np.finfo(np.float64).eps)
+_TINY = float(np.finfo(np.float64).tiny)
 _PARALLEL = 1e-13
 """Relative distance at which two rows count as parallel; the distance itself is charged to ``slack``."""
 
@@ -207,5 +208,7 @@ def _form(
     slack += float(np.sum(np.where(keep, 4 * _EPS * count, 8 * _EPS + 4 * _EPS * count) * absolute
                           * norms[groups.representatives]))  # fmt: skip
     slack += (1 + abs(kappa)) * 2 * count * _EPS * float(np.abs(r) @ norms)
+    if np.any(r) and np.any(norms):
+        slack += _TINY  # products that underflow
     linear = 0.5 * (1 + kappa) * (r @ rows)
     return PricingForm(rows[kept], linear, weights[keep], sign, centre, slack * (1 + 1e-9), groups)

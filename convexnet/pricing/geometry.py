@@ -118,7 +118,9 @@ class CellGeometry:
         return float(self.reach[active].min()) * margin, float(self.reach[~active].min()) * margin
 
     def _dual_norm(self, vector: np.ndarray) -> float:
-        return float(np.linalg.norm(vector, np.inf if self.problem.norm == "l1" else 2))
+        if self.problem.norm == "l1":
+            return float(np.max(np.abs(vector), initial=0.0))
+        return float(row_norms(vector[None])[0])  # squares of small entries must not underflow
 
     def _one_sided(self, g: np.ndarray, positive: bool) -> np.ndarray:
         """Where all rows have one sign the bias is free to grow and the function is linear in w."""

@@ -24,6 +24,8 @@ __all__ = ["MomentResult", "MomentState", "certified_moment", "price_moment", "r
 _EPS = float(np.finfo(np.float64).eps)
 _TINY = float(np.finfo(np.float64).tiny)
 _STRONGEST = 8
+_SHORTEST = 1e-140
+"""Rows shorter than this have squares that underflow; their forms get a bound without matrices."""
 _ROOM = 1e-9
 """Relative room kept between a floating-point bound and a target before the rigorous evaluation is done."""
 
@@ -199,7 +201,8 @@ class _Search:
 
     def _visit(self, index: int, iterations: int, smoothing: float, states: dict[int, MomentState]) -> None:
         form = self.forms[index]
-        if time.perf_counter() > self.deadline and len(self.forms) > 2:
+        late = time.perf_counter() > self.deadline and len(self.forms) > 2
+        if late or np.any(row_norms(form.rows) < _SHORTEST):
             self._give_up(index)
             return
         runner = FrankWolfe(form, states.get(form.sign))
@@ -223,12 +226,12 @@ class _Search:
         self.value = max(self.value, score)
 
     def _give_up(self, index: int) -> None:
-        """After the deadline: ``||c|| + sum_{w > 0} w ||a||``, with the multipliers that prove it."""
+        """Too late, or rows too short: ``||c|| + sum_{w > 0} w ||a||``, with the multipliers that prove it."""
         if np.isfinite(self.bounds[index]):
             return
         form, convex = self.forms[index], self.forms[index].weights > 0
         sizes = row_norms(form.rows)
-        mass, length = float(form.weights[convex] @ sizes[convex]), float(np.linalg.norm(form.linear))
+        mass, length = float(form.weights[convex] @ sizes[convex]), float(row_norms(form.linear[None])[0])
         none = np.zeros(int(np.sum(~convex)))
         self.multipliers[index] = {"tau": sizes[convex], "a": none, "theta": none, "mu": 0.5 * (mass + length)}
         self.bounds[index] = (mass + length) * (1 + (form.rows.size + 20) * _EPS) + form.slack + _TINY

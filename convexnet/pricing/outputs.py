@@ -104,7 +104,7 @@ def price_outputs(
     check_dual(problem, N)
     if problem.scalar:
         raise ProblemError("price_outputs is for several outputs; use price_moment or price_cones for one.")
-    search = _OutputSearch(problem, N, scalar_pricer or _Chained(), node_limit)
+    search = _OutputSearch(problem, N, scalar_pricer or _Chained(_share(time_limit, N)), node_limit)
     search.deadline = np.inf if time_limit is None else started + time_limit
     search.target = -np.inf if target is None else float(target)
     search.tol, search.stop = tol, stop_at_violation
@@ -135,14 +135,20 @@ def scalar_problem(problem: TrainingProblem, nu: np.ndarray) -> TrainingProblem:
     )  # fmt: skip
 
 
+def _share(time_limit: float | None, N: np.ndarray) -> float | None:
+    """Seconds for one of the scalar bounds that every answer needs."""
+    return None if time_limit is None else time_limit / (N.shape[1] + 1)
+
+
 @dataclass
 class _Chained:
     """price_moment, each call started from the moments of the one before."""
 
+    seconds: float | None = None
     states: dict[int, MomentState] = field(default_factory=dict)
 
     def __call__(self, problem: TrainingProblem, nu: np.ndarray) -> PricingResult:
-        result = price_moment(problem, nu, states=self.states)
+        result = price_moment(problem, nu, states=self.states, time_limit=self.seconds)
         self.states = dict(result.states)
         return result
 
@@ -160,15 +166,16 @@ class _OutputSearch:
         self.deadline, self.target, self.tol, self.stop = np.inf, -np.inf, 0.0, False
         sizes = row_norms(problem.extended)
         # Rounding of the products N c, felt through rows that a free bias can move to any centre.
-        reach = sizes + (float(sizes.max()) if problem.bias == "free" else 0.0)
-        self.slack = (N.shape[1] + 2) * _EPS * float(reach @ np.abs(N).sum(axis=1))
+        self.reach = sizes + (float(sizes.max()) if problem.bias == "free" else 0.0)
+        self.slack = (N.shape[1] + 2) * _EPS * float(self.reach @ np.abs(N).sum(axis=1))
+        self.noise = 1e-13 * N.shape[1] * float(np.max(np.abs(N)))
 
     def ascend(self, n_starts: int, random_state: Any) -> None:
         """A lower bound: directions of the outputs and neurons improve each other in turn."""
         for c in [*np.linalg.svd(self.N, full_matrices=False)[2], None]:
             direction = self._output() if c is None else c
             for attempt in range(40):
-                if direction is None or time.perf_counter() > self.deadline:
+                if direction is None or self._vanishes(direction) or time.perf_counter() > self.deadline:
                     break
                 starts = self.atom[:, None] if np.any(self.atom) else None
                 found = price_ascent(
@@ -180,6 +187,10 @@ class _OutputSearch:
                 direction = self._output()
                 if not self.value > before * (1 + 1e-9):
                     break
+
+    def _vanishes(self, c: np.ndarray) -> bool:
+        """Whether ``N c`` is zero up to rounding (softmax: c constant); its digits need not sum to zero then."""
+        return float(np.max(np.abs(self.N @ c))) <= self.noise
 
     def _output(self) -> np.ndarray | None:
         response = self.N.T @ activate(self.problem.extended @ self.atom, self.problem.kappa)
@@ -193,6 +204,9 @@ class _OutputSearch:
 
     def scalar(self, c: np.ndarray) -> float:
         """Bound of ``M(N c)`` for a direction as stored."""
+        if self._vanishes(c):
+            self.count += 1
+            return float(self.reach @ np.abs(self.N @ c)) * (1 + _ROUNDING) + self.slack
         result = self.pricer(self.base, self.N @ c)
         self.count += 1
         self.scope = result.scope if self.scope == "all" else self.scope

@@ -13,7 +13,9 @@ import numpy as np
 from .._validation import check_choice, check_count, check_positive, require
 from ..errors import ProblemError
 from . import _slab_numpy
-from ._slab_node import Form, Leaf, Node, Options
+from ._slab_compile import chosen_engine
+from ._slab_finish import Finisher
+from ._slab_node import Form, Leaf, Node, Options, Path
 from ._slab_proof import Log
 from ._slab_values import attained, relaxed_response
 from .forms import pricing_forms
@@ -26,11 +28,10 @@ __all__ = ["SlabSearch", "price_slabs"]
 
 BACKENDS = ("auto", "numpy", "numba")
 _BATCH = 32
-_ROOT_LIMIT, _FIRST_LIMIT = 300, 12
-_AGAIN_LIMIT, _AGAIN_OFFSET = 200, 60.0
+_ROOT_LIMIT, _FIRST_LIMIT, _AGAIN_LIMIT, _AGAIN_OFFSET = 300, 12, 200, 60.0
 """A node is solved more closely before it is split: nodes at the top of the heap are often just not converged."""
-_MIDDLE = 0.7
-"""Splits stay in this middle share of the range of the splitting direction."""
+_MIDDLE = 0.7  # splits stay in this middle share of the range of the splitting direction
+_INTERIOR, _NEAR = 16, 0.03
 
 
 def price_slabs(
@@ -57,7 +58,7 @@ def price_slabs(
     where ``s_p`` runs over the 2K affine functions that are non-negative on the node, and ``phi_i`` is the largest
     (``w_i > 0``) mean of ``|x_i u|``, or a lower bound of the smallest one, given its first two moments and its range.
     The dual is solved inexactly by Frank-Wolfe steps; every iterate is a valid bound. Nodes are split across the
-    direction of largest variance of (u, U). Meant for d >= 8; below, cones or cells are usually better.
+    deviations of (u, U) that cost most. Meant for d >= 8; below, cones or cells are usually better.
 
     Parameters
     ----------
@@ -145,7 +146,7 @@ class SlabSearch:
         self.tol = check_positive(tol, "tol", allow_zero=True)
         self.memory_limit = check_count(memory_limit, "memory_limit")
         self.backend = check_choice(backend, "backend", BACKENDS)
-        self.options = options or Options()
+        self.options, self.path = options or Options(), Path()
         if self.backend == "numba":
             require("numba", "fast")
         self.forms = [Form(form) for form in pricing_forms(problem, self.nu)]
@@ -158,6 +159,7 @@ class SlabSearch:
         self._pace = (1, 0.0)
         self._history: list[tuple[float, float]] = []
         self._waiting = list(range(len(self.forms)))
+        self._finisher = Finisher()
         self.seconds = time.perf_counter() - began
 
     def run(
@@ -196,12 +198,9 @@ class SlabSearch:
     def responses(self, k: int) -> np.ndarray:
         """Relaxed responses of the k nodes with the largest bounds: what the relaxation holds to be an atom there.
 
-        Returns
-        -------
-        ndarray of shape (n, k')
-            In each column z, ``nu . z`` is about the node's bound and ``f = z * amplitude`` (amplitude >= 0) what the
-            relaxed neuron adds to the predictions. A nu that is small on these columns and on the true atoms gives a
-            better bound on the same partition.
+        In each column z of the (n, k') result ``nu . z`` is about the node's bound, and ``f = z * amplitude``
+        (amplitude >= 0) what the relaxed neuron adds to the predictions. A nu that is small on these columns and on
+        the true atoms gives a better bound on the same partition.
         """
         nodes = [entry[2] for entry in heapq.nsmallest(check_count(k, "k"), self._heap)]
         columns = [relaxed_response(self.problem, self.nu, self.forms[node.form].form, node) for node in nodes]
@@ -247,8 +246,7 @@ class SlabSearch:
 
     def _close(self, goal: float) -> bool:
         """Forget the nodes that are good enough; whether that helped."""
-        before = self.bytes
-        keep = []
+        before, keep = self.bytes, []
         for entry in self._heap:
             node = entry[2]
             if self._key(node) <= goal:
@@ -262,7 +260,7 @@ class SlabSearch:
 
     def _work(self, goal: float, left: float, last: int) -> None:
         """Bound waiting roots, look again at the best nodes, or split the best nodes of one form."""
-        engine = self._engine()
+        engine = chosen_engine(self.backend)
         room = self._room(_BATCH if engine is _slab_numpy else 4, left)
         if self._waiting:
             index = self._waiting[0]
@@ -271,15 +269,22 @@ class SlabSearch:
             self._waiting.pop(0)
             self._push(node)
             return
+        # The parts that this cuts a node into are not kept, so a proof goes without.
+        if self.log is None and self._finisher.close(self, goal, min(0.5, 0.2 * left)):
+            return
         nodes = self._take(goal, min(room, 1 + (last - self.nodes) // 2))
         try:
             if not nodes[0].refined:
                 again = replace(self.options, limit=_AGAIN_LIMIT, offset=_AGAIN_OFFSET)
                 root = replace(self.options, limit=_ROOT_LIMIT, offset=0.0, progress=0.0)
-                self._bound(nodes, goal, engine, again if len(nodes[0].low) else root)
-                for node in nodes:
-                    node.refined = True
+                # Accuracy is what a node lacks that is nearly good enough, where interior point steps are affordable.
+                exact = self.forms[nodes[-1].form].d <= _INTERIOR and engine is not _slab_numpy
+                near = exact and self._key(nodes[-1]) <= (1 + _NEAR) * goal
+                closer: Options | Path = self.path if near else again
+                self._bound(nodes, goal, engine, closer if len(nodes[0].low) else root)
                 new = nodes
+                for node in new:
+                    node.refined = True
             else:
                 new = self._split(nodes, goal, engine)
         except BaseException:
@@ -317,19 +322,6 @@ class SlabSearch:
         self.bytes += node.size
         heapq.heappush(self._heap, (-self._key(node), self._pushed, node))
 
-    def _engine(self) -> ModuleType:
-        """Numpy until compiled code is there."""
-        if self.backend == "numpy":
-            return _slab_numpy
-        from . import _slab_compile
-
-        _slab_compile.Compiler.begin()
-        if _slab_compile.Compiler.ready(60.0 if self.backend == "numba" else 0.0):
-            return _slab_compile
-        if self.backend == "numba" and _slab_compile.Compiler.error is not None:
-            raise _slab_compile.Compiler.error
-        return _slab_numpy
-
     def _split(self, nodes: list[Node], goal: float, engine: ModuleType) -> list[Node]:
         """Bound both parts of every node; what cannot be split is put aside with its bound."""
         form = self.forms[nodes[0].form]
@@ -337,7 +329,7 @@ class SlabSearch:
         cuts = []
         for node in nodes:
             low, high = engine.normal_range(node)
-            if high - low < 1e-7:
+            if high - low < 1e-6:
                 self._stuck.append(node)
                 continue
             rest = 0.5 * (1 - _MIDDLE) * (high - low)
@@ -352,22 +344,32 @@ class SlabSearch:
                 self.log.split(node, cut, left, right)
         return children
 
-    def _bound(self, nodes: list[Node], goal: float, engine: ModuleType, options: Options) -> None:
+    def level(self, form: Form, goal: float) -> float:
+        """The goal in the units of a scaled form, slack and rounding taken off."""
+        return (float(np.ldexp(goal, -form.power)) - form.slack) * (1 - 1e-9) - 1e-15
+
+    def offer(self, index: int, direction: np.ndarray) -> None:
+        """Remember a direction of a form if it attains more than the best so far."""
+        form = self.forms[index]
+        value = float(np.ldexp(form.value(direction), form.power)) - 2 * form.form.slack
+        if value > self.best:
+            self.best, self.best_form, self.best_direction = value, index, direction
+
+    def _bound(self, nodes: list[Node], goal: float, engine: ModuleType, options: Options | Path) -> None:
         """Bound nodes of one form and look at the attained values."""
         began = time.perf_counter()
         form = self.forms[nodes[0].form]
-        level = float(np.ldexp(goal, -form.power)) if np.isfinite(goal) else 0.0
-        ready = replace(options, scale=max(level, 1e-3))
         if form.mass == 0:
             for node in nodes:
-                leaf = Leaf(node.mean, node.second, ready.s0, 1e-300)
-                node.keep(0.0, leaf, node.dense_cuts(), node.mean, node.second)
+                leaf = Leaf(node.mean, node.second, options.s0, 1e-300)
+                node.keep(0.0, leaf, node.dense_cuts(), node.mean, node.second, node.second)
         else:
-            self.iterations += engine.bound_nodes(form, nodes, ready, (level - form.slack) * (1 - 1e-9) - 1e-15)
+            scale = max(float(np.ldexp(goal, -form.power)), 1e-3)
+            ready = options if isinstance(options, Path) else replace(options, scale=scale)
+            solve = engine.refine_nodes if isinstance(options, Path) else engine.bound_nodes
+            self.iterations += solve(form, nodes, ready, self.level(form, goal))
         for node in nodes:
-            value = float(np.ldexp(form.value(node.atom), form.power)) - 2 * form.form.slack
-            if value > self.best:
-                self.best, self.best_form, self.best_direction = value, node.form, node.atom
+            self.offer(node.form, node.atom)
             if self.log is not None:
                 self.log.add(node)
             node.leaf = None
@@ -377,18 +379,15 @@ class SlabSearch:
     def _result(self, status: str) -> PricingResult:
         """What is known now."""
         bound = self.bound
-        now, heap = self.seconds, [entry[2] for entry in self._heap] + self._stuck
+        now, heap = self.seconds, [*(entry[2] for entry in self._heap), *self._stuck]
         work: dict[str, Any] = {
             "nodes": self.nodes, "iterations": self.iterations, "seconds": now, "bytes": self.bytes,
             "open": len(heap), "gap_history": [*self._history, (now, bound)],
         }  # fmt: skip
         value, atom, sign = 0.0, self.best_direction, 1
         if self.forms:  # with a free bias and nu = 0 there is none
-            value, atom, sign = attained(self.problem, self.nu, self.forms[self.best_form].form, self.best_direction)
+            value, atom, sign = attained(self.problem, self.nu, self.forms[self.best_form].form, atom)
         payload = None
         if self.log is not None and not self._waiting:
-            tops = [max([n.bound for n in heap if n.form == i], default=0.0) for i in range(len(self.forms))]
-            tops = [max(top, float(np.ldexp(self._closed[i], -form.power)) - form.slack)
-                    for i, (top, form) in enumerate(zip(tops, self.forms, strict=True))]  # fmt: skip
-            payload = self.log.payload(self.forms, tops, self.options.sweeps)
+            payload = self.log.payload(self.forms, heap, self._closed, self.options.sweeps)
         return PricingResult(value, max(bound, value), "all", "slabs", atom, sign, (), status, work, payload)

@@ -134,7 +134,8 @@ def _probe(problem: TrainingProblem, nu: np.ndarray) -> tuple[np.ndarray, float,
     raw = [X.T @ one, X.T @ np.maximum(one, 0), X.T @ np.minimum(one, 0)]
     directions = np.column_stack([*raw, *(-v for v in raw)])
     norms = direction_norms(problem, directions)
-    usable = norms > 0
+    # A neuron that is nearly all bias is nearly constant: its value drowns in rounding.
+    usable = norms > 1e-6 * np.linalg.norm(directions, axis=0)
     if not usable.any():
         return np.zeros(X.shape[1]), 0.0, 1
     directions = directions[:, usable] / norms[usable]

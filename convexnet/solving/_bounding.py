@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..pricing import CellPricer, PricingResult, dual_bound
@@ -21,11 +22,11 @@ _CONES_PER_OUTPUT = 5
 """Dimension up to which each output direction is priced by cones instead of the moment relaxation."""
 
 
-def _cones(problem: TrainingProblem, nu: Any) -> PricingResult:
+def _cones(problem: TrainingProblem, nu: Any, seconds: float) -> PricingResult:
     """A scalar bound for several outputs."""
     from ..pricing import price_cones
 
-    return price_cones(problem, nu, tol=1e-7, time_limit=1.0, backend="numpy")
+    return price_cones(problem, nu, tol=1e-7, time_limit=seconds, backend="numpy")
 
 
 @dataclass
@@ -137,7 +138,8 @@ class Arm:
         if self.method == "outputs":
             from ..pricing.outputs import price_outputs
 
-            pricer = _cones if self.problem.extended.shape[1] <= _CONES_PER_OUTPUT else None
+            each = min(1.0, time_limit / (self.problem.n_outputs + 1))
+            pricer = partial(_cones, seconds=each) if self.problem.extended.shape[1] <= _CONES_PER_OUTPUT else None
             return price_outputs(self.problem, nu, pricer, target=target, time_limit=time_limit)
         if self.method == "moment":
             from ..pricing import price_moment

@@ -34,6 +34,8 @@ _SHARES = (0.1, 0.4)
 """Shares of the relaxation's dual vector in the mixtures that are tried."""
 _VIOLATION = 1e-9
 _ROUNDS = 40
+_FORM_SECONDS = 5e-8
+"""Roughly the time to prepare one entry of a pricing form; with free biases there are n forms of n rows."""
 _ADOPTIONS = 4
 """Times that a better network met while judging is taken over."""
 
@@ -102,6 +104,8 @@ class Run:
             self._several_outputs(given)
             return
         self._improve(0.25 * self.remaining())
+        if self.pricer is None and not self._searchable():
+            return
         judged = None if self.network is None else network_source(self.problem, self.network, "judged residual")
         for source in given if judged is None else [*given, judged]:
             self._first_bound(source)
@@ -114,6 +118,20 @@ class Run:
                 if not self.polisher.tighten():
                     break
                 self._improve(0.25 * self.remaining())
+
+    def _searchable(self) -> bool:
+        """Whether there are time and memory to set up a search; otherwise only the spectral bounds remain."""
+        problem = self.problem
+        if problem.bias != "free":
+            return True
+        entries = problem.n**2 * problem.d
+        if 3 * 8 * entries > self.options["memory_limit"]:
+            self.status = "memory_limit"
+        elif entries * problem.n_outputs * _FORM_SECONDS > 0.3 * self.remaining():
+            self.status = "time_limit"
+        else:
+            return True
+        return False
 
     def _train(self) -> None:
         """Networks of short gradient runs, and the judged one, as starts of the polishing."""
@@ -138,12 +156,14 @@ class Run:
     def _several_outputs(self, given: list[DualSource]) -> None:
         """Bound by one scalar bound after the other; atoms above reg improve the best network known."""
         self.board.improve(self.polisher.objective)
+        if not self._searchable():
+            return
         for _ in range(_ROUNDS):
             before = self.polisher.objective
             own = network_source(self.problem, self.polisher.network, "own residual")
             for source in given if own is None else [own, *given]:
                 arm = Arm(self.problem, source, "outputs", self.options)
-                result = arm.run(0.3 * self.remaining(), self.board, stop_at_violation=False)
+                result = arm.run(0.4 * self.remaining(), self.board, stop_at_violation=False)
                 better = improve(self.problem, self.polisher.network, [result])
                 if better is not None:
                     self.polisher.offer(better)

@@ -101,6 +101,8 @@ def certify(
         If an option is invalid, or ``nu`` has another shape or is not finite.
     InfeasibleError
         If no network interpolates the targets (``loss="interpolation"``).
+    KeyboardInterrupt
+        If it is interrupted before any bound is known; later, the bounds so far are returned, status ``interrupted``.
 
     References
     ----------
@@ -143,11 +145,20 @@ def certify(
     run.find_patterns(patterns)
     try:
         run.search(given)
-    except KeyboardInterrupt:
-        if board.best is None:
+    except (KeyboardInterrupt, SystemError) as error:
+        if not _is_interrupt(error):
             raise
+        if board.best is None:
+            raise KeyboardInterrupt from None
         run.status = "interrupted"
     return run.certificate(start)
+
+
+def _is_interrupt(error: BaseException | None) -> bool:
+    """Whether the user interrupted: in compiled code that arrives as the cause of a chain of SystemErrors."""
+    while isinstance(error, SystemError):
+        error = error.__cause__
+    return isinstance(error, KeyboardInterrupt)
 
 
 def _given(problem: TrainingProblem, nu: Any) -> list[DualSource]:

@@ -306,4 +306,10 @@ def tidied(problem: TrainingProblem, network: ShallowNetwork) -> ShallowNetwork:
     for candidate in (merged, merged.reduced(problem.X, problem.bias, problem.norm, free)):
         if candidate.n_neurons < best.n_neurons and problem.objective(candidate) <= value * (1 + 1e-12):
             best = candidate
-    return best.balanced(problem.bias, problem.norm)
+    return _without_dust(best.balanced(problem.bias, problem.norm))
+
+
+def _without_dust(network: ShallowNetwork) -> ShallowNetwork:
+    """Decay leaves the weights of zero columns near 1e-300, where the float checker refuses them; make them zero."""
+    weights = network.weights
+    return replace(network, weights=np.where(np.abs(weights) < 1e-60, 0.0, weights)) if weights.size else network

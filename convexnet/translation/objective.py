@@ -52,14 +52,19 @@ class TranslatedObjective:
     factor: float
     penalties: dict[str, float]
 
-    def trainer_objective(self, network: ShallowNetwork) -> float:
+    def trainer_objective(self, network: Any) -> float:
         """Return J of a network with its weights as they are, what the trainer reports for all rows at once.
+
+        The network is one that :func:`convexnet.networks.as_shallow` reads.
 
         Raises
         ------
         NetworkError
             If the network is outside the class of the problem.
         """
+        from ..networks import as_shallow
+
+        network = as_shallow(network)
         self.problem.check_network(network)
         return (self.problem.loss_value(network.predict(self.problem.X)) + self._penalty(network)) / self.factor
 

@@ -43,6 +43,35 @@ def test_points_are_feasible(loss: str, weights: str | None, free: dict[str, obj
             assert not nu[weight == 0].any()
 
 
+@pytest.mark.parametrize("weights", [None, "zeros", "tiny", "sevenths"])
+@pytest.mark.parametrize("free", [{"bias": "free"}, {"intercept": True}])
+@pytest.mark.parametrize("sharp", [0.1, 1.0, 30.0])
+def test_softmax_points_have_rows_and_columns_of_sum_zero(weights: str | None, free: dict, sharp: float) -> None:
+    rng = np.random.default_rng(2)
+    weight = {
+        None: None, "zeros": np.array([0, 1, 2, 0.5, 1, 1, 3, 0, 1.0]), "tiny": np.r_[1e-20, np.ones(8)],
+        "sevenths": rng.integers(1, 9, 9) / 7,
+    }[weights]  # fmt: skip
+    X, y = rng.standard_normal((9, 2)), np.arange(9) % 3
+    problem = TrainingProblem(X, y, loss="softmax", reg=0.3, sample_weight=weight, **free)
+    nu = -problem.gradient(sharp * rng.standard_normal((9, 3)))
+    point = feasible_dual(problem, nu)
+    assert problem.loss.in_domain(point.nu, problem.y, weight)
+    assert np.any(point.nu)
+    for sums in (point.nu, point.nu.T):
+        assert all(sum(map(Fraction, line.tolist())) == 0 for line in sums)
+    assert np.array_equal(feasible_dual(problem, point.nu).nu, point.nu)
+    bound = dual_bound(problem, point, float(np.abs(point.nu).sum()) * 10)[0]
+    assert 0 <= bound <= problem.loss_value(np.zeros((9, 3)))
+
+
+def test_softmax_points_move_little_when_the_intercepts_are_optimal() -> None:
+    y = np.arange(12) % 3
+    problem = TrainingProblem(np.arange(12.0)[:, None], y, loss="softmax", reg=0.3, bias="free")
+    nu = problem.y - 1 / 3
+    assert np.allclose(feasible_dual(problem, nu).nu, nu, atol=1e-8)
+
+
 def test_nearest_point_is_kept_when_it_is_feasible_already() -> None:
     problem = make("squared", bias="free")
     nu = np.array([1.0, -1.0, 2.0, -2.0, 0.5, -0.5, 0.25, -0.25, 0.0])

@@ -26,6 +26,15 @@ def random_outputs(seed: int, k: int, bias: str, **options: str) -> tuple[Traini
     return problem, feasible_dual(problem, Y).nu
 
 
+@pytest.mark.parametrize("bias", ["penalized", "free"])
+def test_a_direction_of_the_outputs_that_only_rounding_fills(bias: str) -> None:
+    rng = np.random.default_rng(3)
+    problem = TrainingProblem(rng.standard_normal((30, 2)), rng.integers(0, 5, 30), loss="softmax", reg=0.1, bias=bias)
+    N = feasible_dual(problem, -problem.gradient(rng.standard_normal((30, 5)))).nu
+    result = price_outputs(problem, N, time_limit=5)
+    assert sampled_pricing(problem, N, count=2000) <= result.bound < 4 * result.value
+
+
 @pytest.mark.parametrize("k", [2, 3])
 @pytest.mark.parametrize("bias", ["none", "penalized", "free"])
 @pytest.mark.parametrize("activation", ["relu", "absolute"])

@@ -282,3 +282,47 @@ def test_several_outputs(loss: str) -> None:
     assert certificate.network is not None
     verify_certificate(problem, certificate.network, certificate)
     assert certificate.gap < 0.05
+
+
+@pytest.mark.parametrize("options", [{"bias": "free"}, {"intercept": True}])
+def test_classes_with_a_free_output_bias_have_a_bound(options: dict[str, Any]) -> None:
+    generator = np.random.default_rng(0)
+    X = generator.standard_normal((40, 2))
+    problem = TrainingProblem(X, np.digitize(X[:, 0], [-0.5, 0.5]), loss="softmax", reg=2.0, **options)
+    certificate = certify(problem, time_limit=10, tol=1e-2)
+    assert certificate.network is not None
+    verify_certificate(problem, certificate.network, certificate)
+    assert certificate.gap < 0.1
+
+
+def test_free_biases_of_many_rows_keep_the_limits() -> None:
+    generator = np.random.default_rng(0)
+    X = generator.standard_normal((3000, 12))
+    problem = TrainingProblem(X, np.abs(X[:, 0]), reg=300.0, bias="free")
+    start = time.perf_counter()
+    certificate = certify(problem, time_limit=1.5)
+    assert time.perf_counter() - start < 6
+    assert 0 < certificate.lower_bound <= certificate.upper_bound
+    assert certificate.status in ("memory_limit", "time_limit")
+
+
+def test_no_weight_is_left_near_underflow() -> None:
+    generator = np.random.default_rng(0)
+    X = np.column_stack([generator.standard_normal((30, 3)), np.zeros(30)])
+    problem = TrainingProblem(X, np.abs(X[:, 0]) - X[:, 1], reg=1.0)
+    network = certify(problem, time_limit=8, tol=1e-4).network
+    assert network is not None
+    sizes = np.abs(network.weights)
+    assert np.all((sizes == 0) | (sizes > 1e-60))
+
+
+def test_an_interrupt_inside_compiled_code_keeps_the_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    from convexnet.solving._loop import Run
+
+    def interrupted(self: Run) -> str:
+        raise SystemError("returned a result with an exception set") from KeyboardInterrupt()
+
+    monkeypatch.setattr(Run, "_bound", interrupted)
+    problem = larger_problem()
+    start = ShallowNetwork(np.ones((1, 7)), [0.0], [1.0])
+    assert certify(problem, start, time_limit=3).status == "interrupted"

@@ -168,6 +168,13 @@ def test_poisson_loss_is_refused() -> None:
         objective_of(model.fit(X, np.abs(X[:, 0])), X, np.abs(X[:, 0]))
 
 
+def test_the_trainers_value_of_the_model_itself() -> None:
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((20, 2)), rng.standard_normal(20)
+    model = MLPRegressor(hidden_layer_sizes=[8], alpha=1.0, solver="lbfgs", max_iter=200, random_state=0).fit(X, y)
+    assert objective_of(model, X, y).trainer_objective(model) == pytest.approx(model.loss_, rel=1e-9)
+
+
 def test_unknown_classes_are_named() -> None:
     with pytest.raises(DataError, match="no, yes"):
         objective_of(fitted("two classes"), X, np.full(60, "maybe"))
