@@ -28,6 +28,8 @@ _FEW_CELLS = 50_000
 """Up to so many cells are listed and priced one by one; beyond, a search is faster than the list."""
 _CONES = 7
 """Dimension up to which cones alone are searched; slabs compete beyond."""
+_CONES_TOO = 12
+"""Dimension up to which cones are worth a try besides slabs: beyond, their number explodes."""
 _SLICES = (1 / 60, 4 / 60, 12 / 60, 1.0)
 """Shares of the time limit after which the searches are compared."""
 _SHARES = (0.1, 0.4)
@@ -103,8 +105,13 @@ class Run:
         if not self.problem.scalar:
             self._several_outputs(given)
             return
+        searchable = self.pricer is not None or self._searchable()
+        if searchable and self.pricer is None:
+            trained = network_source(self.problem, self.polisher.network, "trained residual")
+            if trained is not None:
+                self._first_bound(trained)  # a bound at once, however long polishing takes
         self._improve(0.25 * self.remaining())
-        if self.pricer is None and not self._searchable():
+        if not searchable:
             return
         judged = None if self.network is None else network_source(self.problem, self.network, "judged residual")
         for source in given if judged is None else [*given, judged]:
@@ -269,7 +276,9 @@ class Run:
             method = "cones"
         if method != "auto":
             return [self._arm(source, method) for source in owns]
-        arms = [self._arm(own, "slabs"), self._arm(own, "cones")]
+        arms = [self._arm(own, "slabs")]
+        if dimension <= _CONES_TOO:
+            arms.append(self._arm(own, "cones"))
         if self.relaxed is None:
             self.relaxed = relaxed_source(problem, min(10.0, 0.05 * self.remaining()))
         if self.relaxed is not None:

@@ -26,6 +26,8 @@ __all__ = ["Polisher", "polished", "tidied"]
 
 _PARALLEL = 1 - 1e-9
 """Cosine beyond which two neurons of one sign are the same."""
+_SECONDS_PER_ENTRY = 1e-6
+"""What building a program takes before its solver can look at the clock."""
 _GIVE_UP = 1e-6
 """Error at which Newton's method is left for the convex program."""
 _NEARBY = 3
@@ -202,7 +204,8 @@ class _ProgramBackend(_Backend):
         self.directions = np.column_stack([self.directions, atoms, *nearby])
 
     def run(self, deadline: float) -> _Outcome | None:
-        remaining = deadline - time.perf_counter()
+        entries = 2 * self.problem.extended.size * self.directions.shape[1]
+        remaining = deadline - time.perf_counter() - _SECONDS_PER_ENTRY * entries
         if not self.directions.shape[1] or remaining <= 0:
             return None
         try:

@@ -12,7 +12,7 @@ from convexnet import TrainingProblem, sample_patterns, solve
 from convexnet._printing import rounded_down
 from convexnet.errors import ConvexNetWarning, IncompletePatternsWarning, InfeasibleError, PatternError
 
-FRACTIONS = (0.1, 0.25, 0.5)
+FRACTIONS = (0.1, pytest.param(0.25, marks=pytest.mark.slow), pytest.param(0.5, marks=pytest.mark.slow))
 LOSSES = ("squared", "logistic", "huber", "absolute", "hinge")
 
 
@@ -27,7 +27,7 @@ def test_a_part_of_the_patterns_alone_never_makes_a_network_optimal(loss: str, i
     part = patterns.subset(generator.permutation(len(patterns))[: max(1, int(fraction * len(patterns)))])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvexNetWarning)
-        solution = solve(problem, patterns=part)
+        solution = solve(problem, patterns=part, time_limit=2.0)
     certificate = solution.certificate
     if certificate.verdict == "optimal":  # proven by a search over all directions, not by the list
         assert certificate.method in ("cones", "slabs", "moment relaxation")
