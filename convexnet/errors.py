@@ -17,6 +17,7 @@ __all__ = [
     "NotCertifiedWarning",
     "PatternError",
     "ProblemError",
+    "ProofFileError",
     "SolverError",
     "TooManyCellsError",
 ]
@@ -40,6 +41,10 @@ class NoObjectiveError(ProblemError):
 
 class NetworkError(ConvexNetError, ValueError):
     """A network has inconsistent arrays or lies outside the class of the problem it is measured on."""
+
+
+class ProofFileError(ConvexNetError, ValueError):
+    """A proof cannot be written as a file, or a proof file cannot be read."""
 
 
 class PatternError(ConvexNetError, ValueError):

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import PatternError
+from ..errors import PatternError, ProofFileError
 from ..pricing.geometry import CellGeometry
 from ..pricing.multipliers import candidates
-from ._proof_text import ProofFileError, encode
+from ._proof_text import encode
 
 if TYPE_CHECKING:
     from ..arrangements import PatternSet

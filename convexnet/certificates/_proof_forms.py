@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..errors import ProofFileError
 from ..pricing.forms import PricingForm, pricing_forms
-from ._proof_text import ProofFileError, encode, hexed
+from ._proof_text import encode, hexed
 
 if TYPE_CHECKING:
     from ..problem import TrainingProblem

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ._proof_text import ProofFileError
+from ..errors import ProofFileError
 
 if TYPE_CHECKING:
     from ..problem import TrainingProblem

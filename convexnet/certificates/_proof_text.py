@@ -7,15 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ConvexNetError
+from ..errors import ProofFileError
 
-__all__ = ["ProofFileError", "decode", "encode", "hexed"]
+__all__ = ["decode", "encode", "hexed"]
 
 DTYPES = {"f8": "<f8", "f4": "<f4", "i8": "<i8", "i4": "<i4", "i1": "|i1", "u1": "|u1", "u2": "<u2"}
-
-
-class ProofFileError(ConvexNetError, ValueError):
-    """A proof cannot be written as a file, or a proof file cannot be read."""
 
 
 def hexed(value: Any) -> str:

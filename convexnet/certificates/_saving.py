@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import ProblemError
+from ..errors import ProblemError, ProofFileError
 
 if TYPE_CHECKING:
     from ..problem import TrainingProblem
@@ -50,14 +50,13 @@ def make_proof(
     ProblemError
         For several outputs.
     """
-    from ..arrangements import cover_count, enumerate_patterns
+    from ..arrangements import enumerate_patterns
     from ..pricing import enumerable, price_cones, price_moment
     from ._proof_cells import cells_payload
 
     if not problem.scalar:
         raise ProblemError("Proof files are for scalar outputs; the bound for several outputs has no proof format.")
-    n, q = np.unique(problem.extended, axis=0).shape
-    if enumerable(problem) and (problem.norm == "l1" or cover_count(n, min(n, q)) <= _FEW_CELLS):
+    if enumerable(problem) if problem.norm == "l1" else enumerable(problem, max_cells=_FEW_CELLS):
         patterns = enumerate_patterns(problem.extended)
         return cells_payload(problem, nu, patterns, target=target * (1 - 1e-9)), f"by {len(patterns)} cells when saved"
     moment = price_moment(problem, nu, target=target, time_limit=0.1 * time_limit, proof=True)
@@ -73,7 +72,7 @@ def load(path: str | os.PathLike[str], data: Any = None) -> Certificate:
     """Read and verify a proof file; see :meth:`Certificate.load`."""
     from ..networks.shallow import ShallowNetwork
     from .certificate import Certificate
-    from .proof_file import ProofFileError, read_proof, verify_file
+    from .proof_file import read_proof, verify_file
 
     report = verify_file(path, data)
     if report.verdict in ("refuted", "unreadable"):

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .._versions import versions
-from ..errors import ConvexNetError, DataError
+from ..errors import ConvexNetError, DataError, ProofFileError
 from ..networks.shallow import ShallowNetwork
 from ..problem import TrainingProblem, check_problem
 from . import check_exact, check_float
 from ._proof_forms import encode_forms
 from ._proof_nu import exact_entries
-from ._proof_text import ProofFileError, decode, encode, hexed
+from ._proof_text import decode, encode, hexed
 from .tolerances import check_tolerance
 
 if TYPE_CHECKING:

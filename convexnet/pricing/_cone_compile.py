@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -13,57 +12,31 @@ import numpy as np
 
 from .._validation import require
 from . import _cone_kernels, _cone_loops
+from ._background import FAST, BackgroundCompiler
 from ._cone_forms import ConeForms
 from ._cone_numpy import Progress
 from ._cone_store import ConeStore
 
 __all__ = ["Compiler", "LoopStep"]
 
-_FAST = {"reassoc", "contract", "nsz"}
-"""Sums in any order and fused products: the error bounds hold for both; NaN and infinities keep their meaning."""
+
+def _build() -> None:
+    numba = require("numba", "fast")
+    for module, names in (
+        (_cone_kernels, _cone_kernels.SOLVER_KERNELS), (_cone_loops, _cone_loops.LOOP_KERNELS),
+    ):  # fmt: skip
+        _compile(numba, module, names)
+    LoopStep.search = staticmethod(_cached(numba))
+    _rehearse()
 
 
-class Compiler:
-    """Compiles once per process, in a thread of its own, so that a search can go on (or give up) meanwhile."""
-
-    _lock = threading.Lock()
-    _thread: threading.Thread | None = None
-    _ready = threading.Event()
-    error: BaseException | None = None
-
-    @classmethod
-    def begin(cls) -> None:
-        """Start compiling unless that has been done."""
-        with cls._lock:
-            if cls._thread is None:
-                cls._thread = threading.Thread(target=cls._work, name="convexnet-compile", daemon=True)
-                cls._thread.start()
-
-    @classmethod
-    def ready(cls, wait: float = 0.0) -> bool:
-        """Whether compiled code is there, after waiting for it at most so many seconds."""
-        return (cls._ready.wait(wait) if wait > 0 else cls._ready.is_set()) and cls.error is None
-
-    @classmethod
-    def _work(cls) -> None:
-        try:
-            numba = require("numba", "fast")
-            for module, names in (
-                (_cone_kernels, _cone_kernels.SOLVER_KERNELS), (_cone_loops, _cone_loops.LOOP_KERNELS),
-            ):  # fmt: skip
-                _compile(numba, module, names)
-            LoopStep.search = staticmethod(_cached(numba))
-            _rehearse()
-        except BaseException as error:
-            cls.error = error
-        finally:
-            cls._ready.set()
+Compiler = BackgroundCompiler("convexnet-compile-cones", _build)
 
 
 def _compile(numba: Any, module: ModuleType, names: tuple[str, ...]) -> None:
     """Put functions to be compiled in the place of the plain ones."""
     for name in names:
-        compiled = numba.njit(fastmath=_FAST, nogil=True)(getattr(module, name))
+        compiled = numba.njit(fastmath=FAST, nogil=True)(getattr(module, name))
         for other in (_cone_kernels, _cone_loops):
             if hasattr(other, name):
                 setattr(other, name, compiled)

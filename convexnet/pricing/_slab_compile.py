@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import threading
 from dataclasses import astuple
 from types import ModuleType
 
@@ -11,47 +10,23 @@ import numpy as np
 
 from .._validation import require
 from . import _slab_finish, _slab_interior, _slab_kernels, _slab_loops, _slab_numpy
+from ._background import FAST, BackgroundCompiler
 from ._slab_node import Form, Leaf, Node, Options, Path
 
 __all__ = ["Compiler", "bound_nodes", "chosen_engine", "normal_range", "refine_nodes", "tighten_rows"]
 
-_FAST = {"reassoc", "contract", "nsz"}
-"""Sums in any order and fused products: the error bounds hold for both; NaN and infinities keep their meaning."""
+_MODULES = (_slab_kernels, _slab_loops, _slab_interior, _slab_finish)
 
 
-class Compiler:
-    """Compiles once per process, in a thread of its own, so that a search can go on meanwhile."""
+def _build() -> None:
+    numba = require("numba", "fast")
+    for module in _MODULES:
+        for name in module.KERNELS:
+            _compile(numba, module, name)
+    _rehearse()
 
-    _lock = threading.Lock()
-    _thread: threading.Thread | None = None
-    _ready = threading.Event()
-    error: BaseException | None = None
 
-    @classmethod
-    def begin(cls) -> None:
-        """Start compiling unless that has been done."""
-        with cls._lock:
-            if cls._thread is None:
-                cls._thread = threading.Thread(target=cls._work, name="convexnet-compile-slabs", daemon=True)
-                cls._thread.start()
-
-    @classmethod
-    def ready(cls, wait: float = 0.0) -> bool:
-        """Whether compiled code is there, after waiting for it at most so many seconds."""
-        return (cls._ready.wait(wait) if wait > 0 else cls._ready.is_set()) and cls.error is None
-
-    @classmethod
-    def _work(cls) -> None:
-        try:
-            numba = require("numba", "fast")
-            for module in (_slab_kernels, _slab_loops, _slab_interior, _slab_finish):
-                for name in module.KERNELS:
-                    _compile(numba, module, name)
-            _rehearse()
-        except BaseException as error:
-            cls.error = error
-        finally:
-            cls._ready.set()
+Compiler = BackgroundCompiler("convexnet-compile-slabs", _build)
 
 
 def chosen_engine(backend: str) -> ModuleType:
@@ -70,10 +45,10 @@ def _compile(numba: ModuleType, module: ModuleType, name: str) -> None:
     """Put a compiled function in the place of the plain one; without a cache where no directory can be written."""
     function = getattr(module, name)
     try:
-        compiled = numba.njit(cache=True, fastmath=_FAST, nogil=True, error_model="numpy")(function)
+        compiled = numba.njit(cache=True, fastmath=FAST, nogil=True, error_model="numpy")(function)
     except RuntimeError:
-        compiled = numba.njit(fastmath=_FAST, nogil=True, error_model="numpy")(function)
-    for place in (_slab_kernels, _slab_loops, _slab_interior, _slab_finish):
+        compiled = numba.njit(fastmath=FAST, nogil=True, error_model="numpy")(function)
+    for place in _MODULES:
         if hasattr(place, name):
             setattr(place, name, compiled)
 

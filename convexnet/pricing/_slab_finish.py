@@ -140,7 +140,7 @@ def finish(form: Form, node: Node, goal: float, most: int) -> Finish:
 def _rounding(form: Form, node: Node, beta: np.ndarray, ends: np.ndarray) -> float:
     """What rounding may have taken from a computed bound: every sum has at most so many terms, of these sizes."""
     terms = len(node.index) + len(beta) + form.d + 40
-    return terms * _EPS * (form.mass + float(beta @ (2.0 + np.abs(ends))))
+    return terms * _EPS * (form.mass + float(beta @ (1.0 + np.sqrt(form.d) + np.abs(ends))))
 
 
 def concave_bound(linear, constant, rows, weights, sides, ends, start, goal, most):  # type: ignore[no-untyped-def]

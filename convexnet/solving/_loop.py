@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..arrangements import PatternSet, cover_count, enumerate_patterns
+from ..arrangements import PatternSet, enumerate_patterns
 from ..certificates import Certificate, judge
 from ..certificates.improve import improve
 from ..errors import ConvexNetError, TooManyCellsError
@@ -89,7 +89,7 @@ class Run:
         if patterns is not None:
             patterns.check(problem.extended)
             self.listed = None if patterns.proven else patterns
-        elif self.method == "cells" or (self.method == "auto" and _few_cells(problem)):
+        elif self.method == "cells" or (self.method == "auto" and enumerable(problem, max_cells=_FEW_CELLS)):
             try:
                 patterns = enumerate_patterns(problem.extended, time_limit=max(0.4 * self.remaining(), 0.01))
             except TooManyCellsError:
@@ -318,8 +318,3 @@ class Run:
         return replace(
             found, status=self.status, history=tuple(self.board.history), wall_time=time.perf_counter() - start,
         )  # fmt: skip
-
-
-def _few_cells(problem: TrainingProblem) -> bool:
-    n, q = np.unique(problem.extended, axis=0).shape
-    return enumerable(problem) and cover_count(n, min(n, q)) <= _FEW_CELLS

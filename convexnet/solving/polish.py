@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -99,20 +100,23 @@ class Polisher:
 _Outcome = tuple[ShallowNetwork, np.ndarray, float, np.ndarray | None]
 
 
-class _Backend:
+class _Backend(ABC):
     """What a way of polishing has to offer."""
 
     def __init__(self, problem: TrainingProblem) -> None:
         self.problem = problem
 
+    @abstractmethod
     def include(self, network: ShallowNetwork) -> None:
-        raise NotImplementedError
+        ...
 
+    @abstractmethod
     def add(self, atoms: np.ndarray, signs: np.ndarray) -> None:
-        raise NotImplementedError
+        ...
 
+    @abstractmethod
     def run(self, deadline: float) -> _Outcome | None:
-        raise NotImplementedError
+        ...
 
     def tighten(self) -> bool:
         return False
