@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         plotting,
         pricing,
         programs,
+        solvers,
         solving,
         translation,
     )
@@ -71,6 +72,7 @@ __all__ = [
     "reg_max",
     "sample_patterns",
     "solve",
+    "solvers",
     "solving",
     "train",
     "translation",
@@ -104,6 +106,7 @@ __getattr__, __dir__ = lazy_attributes(
         "plotting": "convexnet.plotting",
         "pricing": "convexnet.pricing",
         "programs": "convexnet.programs",
+        "solvers": "convexnet.solvers",
         "solving": "convexnet.solving",
         "translation": "convexnet.translation",
     },

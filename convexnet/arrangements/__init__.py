@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from .counting import cover_count
     from .enumeration import enumerate_patterns
     from .facets import cell_facets
-    from .patterns import CellRays, PatternSet, data_hash
+    from .patterns import CellRays, PatternSet, data_hash, pattern_matrix
     from .projection import CellProjection, project_onto_cell
     from .sampling import patterns_at, sample_patterns
 
@@ -24,6 +24,7 @@ _MODULES = {
     "data_hash": "patterns",
     "enumerate_patterns": "enumeration",
     "exact_rank": "_reduction",
+    "pattern_matrix": "patterns",
     "patterns_at": "sampling",
     "project_onto_cell": "projection",
     "sample_patterns": "sampling",
@@ -38,6 +39,7 @@ __all__ = [
     "data_hash",
     "enumerate_patterns",
     "exact_rank",
+    "pattern_matrix",
     "patterns_at",
     "project_onto_cell",
     "sample_patterns",

@@ -13,7 +13,7 @@ from .._hashing import hash_arrays
 from .._validation import as_matrix
 from ..errors import PatternError
 
-__all__ = ["CellRays", "PatternSet", "data_hash"]
+__all__ = ["CellRays", "PatternSet", "data_hash", "pattern_matrix"]
 
 
 def data_hash(X: Any) -> str:
@@ -246,3 +246,45 @@ class PatternSet:
             "data_hash": self.data_hash,
             "n_exact_witnesses": len(self.exact_witnesses),
         }
+
+
+def pattern_matrix(X: Any, patterns: Any) -> np.ndarray:
+    """Return the (n, P) uint8 array of a PatternSet of X, or of a raw 0/1 array with one row per row of X.
+
+    Parameters
+    ----------
+    X : (n, d) data, with the column of ones already appended if there is a bias.
+    patterns : PatternSet, or array (n, P) of zeros and ones.
+
+    Raises
+    ------
+    PatternError
+        If the patterns are empty, not 0/1, or belong to other data.
+
+    Examples
+    --------
+    >>> pattern_matrix([[1.0], [-1.0]], [[1, 0], [0, 1]]).shape
+    (2, 2)
+    """
+    n = len(X)
+    if isinstance(patterns, PatternSet):
+        patterns.check(X)
+        patterns = patterns.patterns
+    try:
+        G = np.asarray(patterns)
+    except ValueError:
+        raise PatternError("patterns is ragged; pass a PatternSet or a 0/1 array of shape (n, P).") from None
+    if G.ndim != 2 or G.shape[0] != n:
+        raise PatternError(
+            f"patterns must be a PatternSet or an array of shape (n={n}, P), one pattern per column, got shape "
+            f"{G.shape}."
+        )
+    if G.shape[1] == 0:
+        raise PatternError("There are no patterns; enumerate or sample them from problem.extended first.")
+    if G.dtype.kind not in "buif" or not _is_binary(G):
+        raise PatternError("patterns must hold 0 and 1 only: entry (i, p) is 1 where x_i . g_p >= 0.")
+    return G.astype(np.uint8, copy=False)
+
+
+def _is_binary(G: np.ndarray) -> bool:
+    return bool(G.max() <= 1) if G.dtype == np.uint8 else bool(np.isin(G, (0, 1)).all())

@@ -6,7 +6,7 @@ from .._lazy import lazy_attributes
 
 if TYPE_CHECKING:
     from ._proof_cells import cells_payload
-    from .certificate import Certificate, relative_gap
+    from .certificate import Certificate
     from .gated import certify_gated
     from .proof_file import ProofFile, ProofFileError, ProofReport, read_proof, verify_file, write_proof
     from .verdict import judge
@@ -20,13 +20,12 @@ __all__ = [
     "certify_gated",
     "judge",
     "read_proof",
-    "relative_gap",
     "verify_file",
     "write_proof",
 ]
 
 _MODULES = {
-    "Certificate": "certificate", "relative_gap": "certificate", "certify_gated": "gated", "judge": "verdict",
+    "Certificate": "certificate", "certify_gated": "gated", "judge": "verdict",
     "ProofFile": "proof_file", "ProofFileError": "proof_file", "ProofReport": "proof_file", "read_proof": "proof_file",
     "verify_file": "proof_file", "write_proof": "proof_file", "cells_payload": "_proof_cells",
 }  # fmt: skip

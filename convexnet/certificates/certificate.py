@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,9 +15,7 @@ from ..networks.shallow import ShallowNetwork
 if TYPE_CHECKING:
     from ..problem import TrainingProblem
 
-__all__ = ["Certificate", "relative_gap"]
-
-_NOISE = 1e-6
+__all__ = ["Certificate"]
 
 _WORDS = {
     "optimal": "OPTIMAL: no network of any width is better by more than the gap.",
@@ -26,22 +23,6 @@ _WORDS = {
     "bound": "BOUND: the lower bound holds, but it does not reach the tolerance.",
     "refuted": "REFUTED: a network better by more than the tolerance was found (see improved).",
 }
-
-
-def relative_gap(upper: float, lower: float, zero: float = 0.0) -> float:
-    """Return ``(upper - lower) / upper``; rounding noise below zero is cut off.
-
-    An ``upper`` up to ``zero`` counts as zero, and so does its gap (no objective is negative). Infinite where nothing
-    is proven: a NaN, an infinite objective, or a lower bound that clearly exceeds the upper one.
-
-    Examples
-    --------
-    >>> relative_gap(2.0, 1.0)
-    0.5
-    """
-    if not math.isfinite(upper) or math.isnan(lower) or lower > upper + _NOISE * abs(upper):
-        return math.inf
-    return 0.0 if abs(upper) <= zero else max(0.0, (upper - lower) / abs(upper))
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,13 +5,11 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from .._versions import versions
 from ..errors import ProblemError
 from ..networks.gated import GatedNetwork
-from ..pricing import dual_bound, feasible_dual
-from .certificate import Certificate, relative_gap
+from ..pricing import dual_bound, feasible_dual, price_gated, relative_gap
+from .certificate import Certificate
 from .tolerances import check_tolerance, largest_residual
 
 if TYPE_CHECKING:
@@ -19,8 +17,6 @@ if TYPE_CHECKING:
     from ..problem import TrainingProblem
 
 __all__ = ["certify_gated"]
-
-_EPS = float(np.finfo(np.float64).eps)
 
 
 def certify_gated(
@@ -63,7 +59,7 @@ def certify_gated(
     patterns.check(problem.extended)
     objective = problem.gated_objective(network, group)
     point = feasible_dual(problem, nu)
-    bound = max(_block_norm(problem, point.nu, patterns, group), 0.0) + point.pricing_slack(problem)
+    bound = price_gated(problem, point.nu, patterns, group=group).bound + point.pricing_slack(problem)
     misfit = largest_residual(problem, network.predict(problem.X), objective)
     lower, scale = dual_bound(problem, point, bound, misfit=misfit)
     gap = relative_gap(objective, lower)
@@ -86,19 +82,3 @@ def certify_gated(
         wall_time=time.perf_counter() - start,
         versions=versions(),
     )
-
-
-def _block_norm(problem: TrainingProblem, nu: np.ndarray, patterns: PatternSet, group: str) -> float:
-    """``max_p ||X^T S_p nu||`` in the dual block norm, rounded up."""
-    X = problem.extended
-    rounding = 8 * (problem.n + X.shape[1]) * _EPS * float(np.sum(np.linalg.norm(np.atleast_2d(nu.T), axis=0)
-                                                                * np.linalg.norm(X, axis=1)))  # fmt: skip
-    top = 0.0
-    for pattern in patterns.patterns.T:
-        gate = np.where(pattern > 0, 1.0, problem.kappa)
-        block = X.T @ (gate[:, None] * nu if nu.ndim > 1 else gate * nu)
-        if nu.ndim > 1:
-            top = max(top, float(np.linalg.norm(block, 2 if group == "nuclear" else "fro")))
-        else:
-            top = max(top, float(np.linalg.norm(block, np.inf if problem.norm == "l1" else 2)))
-    return top + rounding

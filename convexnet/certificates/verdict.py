@@ -21,9 +21,10 @@ from ..pricing import (
     feasible_dual,
     null_prediction,
     price_spectral,
+    relative_gap,
 )
 from ..problem import check_problem
-from .certificate import Certificate, relative_gap
+from .certificate import Certificate
 from .improve import improve
 from .tolerances import check_tolerance, largest_residual, rounding_of_objective, rounding_of_zero
 

@@ -8,8 +8,9 @@ if TYPE_CHECKING:
     from .ascent import AscentResult, local_maxima, price_ascent
     from .cells import CellPricer, price_cells
     from .cones import ConeSearch, price_cones
-    from .dual import DualPoint, dual_bound, feasible_dual
+    from .dual import DualPoint, dual_bound, feasible_dual, relative_gap
     from .forms import PricingForm, pricing_forms
+    from .gated import price_gated
     from .geometry import CellValue, price_cell
     from .moment import MomentResult, certified_moment, price_moment
     from .null_model import enumerable, null_prediction, price_null, reg_max
@@ -46,6 +47,7 @@ __all__ = [
     "price_cell",
     "price_cells",
     "price_cones",
+    "price_gated",
     "price_moment",
     "price_null",
     "price_outputs",
@@ -54,6 +56,7 @@ __all__ = [
     "pricing_forms",
     "pseudo_lasso",
     "reg_max",
+    "relative_gap",
     "solve_trust_region",
     "trust_region_batch",
 ]
@@ -62,8 +65,9 @@ _MODULES = {
     "AscentResult": "ascent", "local_maxima": "ascent", "price_ascent": "ascent",
     "CellPricer": "cells", "price_cells": "cells",
     "ConeSearch": "cones", "price_cones": "cones",
-    "DualPoint": "dual", "dual_bound": "dual", "feasible_dual": "dual",
+    "DualPoint": "dual", "dual_bound": "dual", "feasible_dual": "dual", "relative_gap": "dual",
     "PricingForm": "forms", "pricing_forms": "forms",
+    "price_gated": "gated",
     "CellValue": "geometry", "price_cell": "geometry",
     "MomentResult": "moment", "certified_moment": "moment", "price_moment": "moment",
     "enumerable": "null_model", "null_prediction": "null_model", "price_null": "null_model", "reg_max": "null_model",

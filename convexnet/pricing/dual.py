@@ -16,11 +16,28 @@ from ..networks._arrays import row_norms
 if TYPE_CHECKING:
     from ..problem import TrainingProblem
 
-__all__ = ["DualPoint", "dual_bound", "feasible_dual"]
+__all__ = ["DualPoint", "dual_bound", "feasible_dual", "relative_gap"]
 
 _EPS = float(np.finfo(np.float64).eps)
+_NOISE = 1e-6
 _LARGEST = float(np.finfo(np.float64).max)
 _TINY = float(np.finfo(np.float64).tiny)
+
+
+def relative_gap(upper: float, lower: float, zero: float = 0.0) -> float:
+    """Return ``(upper - lower) / upper``; rounding noise below zero is cut off.
+
+    An ``upper`` up to ``zero`` counts as zero, and so does its gap (no objective is negative). Infinite where nothing
+    is proven: a NaN, an infinite objective, or a lower bound that clearly exceeds the upper one.
+
+    Examples
+    --------
+    >>> relative_gap(2.0, 1.0)
+    0.5
+    """
+    if not math.isfinite(upper) or math.isnan(lower) or lower > upper + _NOISE * abs(upper):
+        return math.inf
+    return 0.0 if abs(upper) <= zero else max(0.0, (upper - lower) / abs(upper))
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,7 +14,6 @@ from ..problem import TrainingProblem
 
 __all__ = [
     "check_indices",
-    "check_patterns",
     "column_norms",
     "cone_matrix",
     "fit_matrix",
@@ -22,33 +21,6 @@ __all__ = [
     "gate_factors",
     "is_orthogonal",
 ]
-
-
-def check_patterns(problem: TrainingProblem, patterns: Any) -> np.ndarray:
-    """Return the (n, P) uint8 array of a PatternSet of this problem's extended rows, or of a raw 0/1 array.
-
-    Raises
-    ------
-    PatternError
-        If the patterns are empty, not 0/1, or belong to other data.
-    """
-    if hasattr(patterns, "patterns"):
-        patterns.check(problem.extended)
-        patterns = patterns.patterns
-    try:
-        G = np.asarray(patterns)
-    except ValueError:
-        raise PatternError("patterns is ragged; pass a PatternSet or a 0/1 array of shape (n, P).") from None
-    if G.ndim != 2 or G.shape[0] != problem.n:
-        raise PatternError(
-            f"patterns must be a PatternSet or an array of shape (n={problem.n}, P), one pattern per column, "
-            f"got shape {G.shape}."
-        )
-    if G.shape[1] == 0:
-        raise PatternError("There are no patterns; enumerate or sample them from problem.extended first.")
-    if G.dtype.kind not in "buif" or not np.isin(G, (0, 1)).all():
-        raise PatternError("patterns must hold 0 and 1 only: entry (i, p) is 1 where x_i . g_p >= 0.")
-    return G.astype(np.uint8)
 
 
 def check_indices(indices: Any, P: int, name: str) -> np.ndarray:

@@ -9,11 +9,12 @@ from typing import Any
 import cvxpy as cp
 import numpy as np
 
+from ..arrangements import pattern_matrix
 from ..errors import NetworkError, PatternError, ProblemError
 from ..networks.gated import GatedNetwork
 from ..networks.shallow import ShallowNetwork
 from ..problem import TrainingProblem
-from ._blocks import check_patterns, column_norms, cone_matrix
+from ._blocks import column_norms, cone_matrix
 from ._recovery import blocks_to_network
 from .solver import run_solver
 
@@ -148,7 +149,7 @@ def _check(problem: TrainingProblem, network: GatedNetwork, patterns: Any) -> np
         raise NetworkError("The gated network's activation, features or outputs are not those of the problem.")
     if not hasattr(patterns, "witnesses"):
         raise PatternError("decompose_gated needs a PatternSet: its witnesses are interior points of the cells.")
-    G = check_patterns(problem, patterns)
+    G = pattern_matrix(problem.extended, patterns)
     if network.n_gates != G.shape[1] or np.any(network.gate_patterns(problem.X) != G):
         raise PatternError("The gates of the network are not those of the patterns; pass the set it was built with.")
     return G

@@ -8,17 +8,16 @@ from typing import Any
 import cvxpy as cp
 import numpy as np
 
-from .._validation import check_choice
-from ..errors import PatternError, ProblemError
+from ..arrangements import pattern_matrix
+from ..errors import PatternError
 from ..networks.gated import GatedNetwork
+from ..pricing.gated import check_groups
 from ..problem import TrainingProblem
-from ._blocks import check_patterns, column_norms, fit_matrix, free_terms, gate_factors, is_orthogonal
+from ._blocks import column_norms, fit_matrix, free_terms, gate_factors, is_orthogonal
 from ._recovery import effective_blocks
 from .program import Program
 
-__all__ = ["GROUPS", "build_gated"]
-
-GROUPS = ("nuclear", "frobenius")
+__all__ = ["build_gated"]
 
 
 def build_gated(problem: TrainingProblem, patterns: Any, *, group: str = "nuclear") -> Program:
@@ -72,8 +71,8 @@ def build_gated(problem: TrainingProblem, patterns: Any, *, group: str = "nuclea
     >>> round(program.value, 6), round(problem.gated_objective(network), 6)
     (0.19, 0.19)
     """
-    _check_options(problem, group)
-    G = check_patterns(problem, patterns)
+    check_groups(problem, group)
+    G = pattern_matrix(problem.extended, patterns)
     gates = _gates(problem, patterns, G) if hasattr(patterns, "witnesses") else None
     q, P = problem.extended.shape[1], G.shape[1]
     shape, outputs = ((q, P), (problem.n,)) if problem.scalar else ((P * q, problem.n_outputs), problem.y.shape)
@@ -86,17 +85,6 @@ def build_gated(problem: TrainingProblem, patterns: Any, *, group: str = "nuclea
     model = cp.Problem(cp.Minimize(loss + reg * _penalty(problem, U, P, group)), [fit, *constraints])
     farkas = partial(_is_farkas, problem, matrix)
     return Program(problem, model, {"f": f, "U": U, **free}, reg, fit, partial(_recover, gates), farkas)
-
-
-def _check_options(problem: TrainingProblem, group: str) -> None:
-    check_choice(group, "group", GROUPS)
-    if problem.bias == "free":
-        raise ProblemError(
-            "The gated program is useless with bias='free': its gates fit any targets at zero cost. Use "
-            "bias='penalized' or 'none', or build_relu."
-        )
-    if group == "frobenius" and problem.norm == "l1" and not problem.scalar:
-        raise ProblemError("group='frobenius' is defined for norm='l2' only; use group='nuclear' with norm='l1'.")
 
 
 def _gates(problem: TrainingProblem, patterns: Any, G: np.ndarray) -> np.ndarray:

@@ -9,12 +9,12 @@ from typing import Any
 import cvxpy as cp
 import numpy as np
 
+from ..arrangements import pattern_matrix
 from ..errors import PatternError, ProblemError
 from ..networks.shallow import ShallowNetwork
 from ..problem import TrainingProblem
 from ._blocks import (
     check_indices,
-    check_patterns,
     column_norms,
     cone_matrix,
     fit_matrix,
@@ -89,7 +89,7 @@ def build_relu(
     """
     if not problem.scalar:
         raise ProblemError("The ReLU program is exact for one output only; use build_gated, or one problem per output.")
-    G = check_patterns(problem, patterns)
+    G = pattern_matrix(problem.extended, patterns)
     P = G.shape[1]
     listed = {"V": check_indices(positive, P, "positive"), "W": check_indices(negative, P, "negative")}
     rows = _check_rows(cone_rows, G)

@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..certificates import relative_gap
 from ..certificates.tolerances import largest_residual, rounding_of_zero
 from ..errors import ConvexNetError, SolverError
 from ..networks.shallow import ShallowNetwork
-from ..pricing import CellPricer, dual_bound, feasible_dual
+from ..pricing import CellPricer, dual_bound, feasible_dual, relative_gap
 from .master import Master, MasterSolution, Pair
 from .solution import Round
 from .starting_cells import cell_index, feasible_cells, network_cells, trained_start

@@ -16,8 +16,8 @@ from ..errors import ConvexNetError
 from ..networks.activations import activate
 from ..networks.shallow import ShallowNetwork
 from ..pricing.spectral import direction_norms
-from ._amplitudes import amplitudes
-from ._kinks import Neurons, has_curvature, newton
+from ..solvers._amplitudes import amplitudes
+from ..solvers._kinks import Neurons, has_curvature, newton
 from .master import Master
 
 if TYPE_CHECKING:

@@ -18,9 +18,9 @@ import convexnet.pricing
 from convexnet import ShallowNetwork, TrainingProblem, enumerate_patterns
 from convexnet._printing import rounded_down
 from convexnet.baselines import train
-from convexnet.certificates import judge, relative_gap
+from convexnet.certificates import judge
 from convexnet.errors import InfeasibleError, NetworkError, PatternError, ProblemError
-from convexnet.pricing import CellPricer
+from convexnet.pricing import CellPricer, relative_gap
 
 LOSSES = ("squared", "huber", "absolute", "logistic", "hinge", "interpolation")
 
