@@ -32,24 +32,42 @@ def amplitudes(
     """
     a, c, F = np.maximum(start, 0.0), free, problem.free_columns
     value = _value(problem, columns, a, c)
-    for _ in range(40):
+    floor, top = 1e-10, _stiffest(problem)
+    for _ in range(60):
         if time.perf_counter() > deadline:
             break
-        f = columns @ a + F @ c
-        target = _model_minimum(problem, columns, f, c)
-        if target is None:
+        target = _model_minimum(problem, columns, columns @ a + F @ c, c, floor * top)
+        scale, gain = 0.0, 0.0
+        if target is not None:
+            da, dc = target[0] - a, target[1] - c
+            scale, gain = _line_search(problem, columns, (a, c), (da, dc), value)
+            a, c, value = a + scale * da, c + scale * dc, value - gain
+        if gain <= 1e-13 * abs(value) and (scale == 1 or floor == 1 or problem.loss.name == "squared"):
             break
-        da, dc = target[0] - a, target[1] - c
-        scale, before = 1.0, value
-        while scale > 1e-6:
-            trial = _value(problem, columns, a + scale * da, c + scale * dc)
-            if trial < value:
-                a, c, value = a + scale * da, c + scale * dc, trial
-                break
-            scale *= 0.5
-        if before - value <= 1e-13 * abs(value):
-            break
+        # samples without curvature leave the model flat where the loss is not: then each gets some, at last the most
+        floor = max(0.01 * floor, 1e-10) if scale == 1 else min(100 * max(floor, 1e-6), 1.0)
     return a, c
+
+
+def _line_search(
+    problem: TrainingProblem, columns: np.ndarray, at: tuple[np.ndarray, np.ndarray],
+    step: tuple[np.ndarray, np.ndarray], value: float,
+) -> tuple[float, float]:  # fmt: skip
+    """A share of the step that lowers the objective, by halving, and by how much."""
+    scale = 1.0
+    while scale > 1e-4:
+        gain = value - _value(problem, columns, at[0] + scale * step[0], at[1] + scale * step[1])
+        if gain > 0:
+            return scale, gain
+        scale *= 0.5
+    return 0.0, 0.0
+
+
+def _stiffest(problem: TrainingProblem) -> float:
+    """Upper bound of the second derivatives of the loss terms."""
+    weight = 1.0 if problem.sample_weight is None else float(np.max(problem.sample_weight))
+    width = getattr(problem.loss, "width", None)
+    return 1 / width if width is not None else weight
 
 
 def _value(problem: TrainingProblem, columns: np.ndarray, a: np.ndarray, c: np.ndarray) -> float:
@@ -57,11 +75,11 @@ def _value(problem: TrainingProblem, columns: np.ndarray, a: np.ndarray, c: np.n
 
 
 def _model_minimum(
-    problem: TrainingProblem, columns: np.ndarray, f: np.ndarray, c: np.ndarray
+    problem: TrainingProblem, columns: np.ndarray, f: np.ndarray, c: np.ndarray, floor: float
 ) -> tuple[np.ndarray, np.ndarray] | None:
     """Minimiser of the quadratic model at predictions ``f``; the free coefficients are eliminated."""
     F = problem.free_columns
-    weight = np.maximum(curvature(problem, f), 1e-10)
+    weight = np.maximum(curvature(problem, f), floor)
     root = np.sqrt(weight)
     # the model is 1/2 ||root (Phi x + F z) - goal||^2 + reg sum(x)
     goal = root * f - problem.gradient(f) / root
@@ -73,7 +91,8 @@ def _model_minimum(
     scale = np.sqrt(np.maximum(diagonal, max(1e-14 * float(np.max(diagonal, initial=0.0)), 1e-200)))
     try:
         L = np.linalg.cholesky(H / scale / scale[:, None] + 1e-12 * np.eye(len(H)))
-        x = nonnegative_least_squares(L, -np.linalg.solve(L, b / scale)) / scale
+        # (without columns there is nothing to solve, and the library's routine must not be asked to)
+        x = nonnegative_least_squares(L, -np.linalg.solve(L, b / scale)) / scale if len(b) else b
     except (np.linalg.LinAlgError, SolverError):
         return None
     return x, np.linalg.lstsq(B, goal - A @ x, rcond=None)[0] if F.size else c

@@ -20,6 +20,7 @@ import numpy as np
 from ..losses import HuberLoss
 from ..networks._arrays import row_norms
 from ..networks.activations import activate
+from ._newton_system import NewtonSolver, NewtonSystem
 
 if TYPE_CHECKING:
     from ..problem import TrainingProblem
@@ -27,8 +28,15 @@ if TYPE_CHECKING:
 __all__ = ["Neurons", "curvature", "has_curvature", "newton"]
 
 _EPS = float(np.finfo(np.float64).eps)
-_STEPS = 25
+_STEPS = 12
 """Newton steps between two moves of ``theta``."""
+_SHARE = 0.1
+"""Accuracy of a minimisation, as a share of what the smoothing still changes."""
+_CORE = 10.0
+"""Width of the smoothing of the norms at zero: this many times that of the kinks."""
+
+_MARGIN = 1e-4
+"""Share of the objective by which removing neurons that the norm holds at zero may raise the smoothed one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,11 +51,15 @@ class Neurons:
 
 def has_curvature(problem: TrainingProblem) -> bool:
     """Whether Newton's method applies: a scalar problem with a differentiable loss and Euclidean neuron norms."""
-    return problem.scalar and problem.norm == "l2" and problem.loss.name in ("squared", "logistic", "huber")
+    known = problem.loss.name in ("squared", "logistic", "huber") or hasattr(problem.loss, "curvature")
+    return problem.scalar and problem.norm == "l2" and known
 
 
 def curvature(problem: TrainingProblem, f: np.ndarray) -> np.ndarray:
     """Second derivatives of the loss terms at predictions f (Huber: those of the side that f is on)."""
+    own = getattr(problem.loss, "curvature", None)
+    if own is not None:
+        return np.asarray(own(f, problem.y, problem.sample_weight), dtype=np.float64)
     weight = np.ones(problem.n) if problem.sample_weight is None else problem.sample_weight
     if problem.loss.name == "logistic":
         e = np.exp(-np.abs(f))
@@ -57,79 +69,76 @@ def curvature(problem: TrainingProblem, f: np.ndarray) -> np.ndarray:
     return weight
 
 
-class _Smoothed:
-    """The objective with smoothed kinks at one state, and its Newton step."""
+class _Model:
+    """The objective with smoothed kinks at one state, its gradient and its Newton system."""
 
-    def __init__(self, problem: TrainingProblem, state: Neurons, widths: np.ndarray) -> None:
-        self.problem, self.state, self.widths = problem, state, widths
-        self.rows = problem.extended
-        self.columns = problem.free_columns
-        self.inner = problem.d if problem.bias == "free" else self.rows.shape[1]
+    def __init__(
+        self, problem: TrainingProblem, state: Neurons, pulls: np.ndarray, widths: np.ndarray, core: float
+    ) -> None:
+        self.problem, self.state, self.pulls, self.widths, self.core = problem, state, pulls, widths, core
+        self.rows, self.columns = problem.extended, problem.free_columns
+        self.inner = _penalised(problem)
+        self.hidden, self.slopes, self.kinks = self._hidden(state.u)
+        self.f = self.hidden @ state.signs + self.columns @ state.free
+        norms, self.pulled, self.reach = self._norms(state.u)
+        self.value = problem.loss_value(self.f) + problem.reg * norms
+        self.slope = problem.gradient(self.f)
 
-    def value(self, u: np.ndarray, free: np.ndarray) -> float:
-        """Smoothed objective; ``theta`` and the widths stay fixed."""
-        hidden = self._hidden(u)[0]
-        penalty = self.problem.reg * float(np.sum(row_norms(u[:, : self.inner])))
-        return self.problem.loss_value(hidden @ self.state.signs + self.columns @ free) + penalty
+    def trial(self, u: np.ndarray, free: np.ndarray) -> float:
+        """Smoothed objective elsewhere; what the smoothing is centred at stays fixed."""
+        f = self._hidden(u)[0] @ self.state.signs + self.columns @ free
+        return self.problem.loss_value(f) + self.problem.reg * self._norms(u)[0]
 
-    def _hidden(self, u: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Smoothed activations, their slopes, and the preactivations, each (n, m)."""
+    def _hidden(self, u: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+        """Smoothed activations and slopes (n, m), and the largest change of a prediction by the smoothing."""
+        kappa, theta = self.problem.kappa, self.state.theta
         z = self.rows @ u.T
-        t = np.clip(self.state.theta + z / self.widths, self.problem.kappa, 1.0)
-        return t * z - 0.5 * self.widths * (t - self.state.theta) ** 2, t, z
+        slopes = z / self.widths[:, None]
+        slopes += theta
+        np.clip(slopes, kappa, 1.0, out=slopes)
+        hidden = slopes - theta
+        hidden *= hidden
+        hidden *= -0.5 * self.widths[:, None]
+        hidden += slopes * z
+        change = float(np.max(np.abs(hidden - activate(z, kappa)).sum(axis=1), initial=0.0))
+        return hidden, slopes, change / max(float(np.max(np.abs(self.problem.y))), 1e-300)
 
-    def kinks(self) -> tuple[np.ndarray, float]:
-        """The slopes, and by how much smoothing changes a prediction, in units of the targets."""
-        hidden, t, z = self._hidden(self.state.u)
-        change = np.abs(hidden - activate(z, self.problem.kappa)).sum(axis=1)
-        return t, float(np.max(change)) / max(float(np.max(np.abs(self.problem.y))), 1e-300)
+    def _norms(self, u: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+        """Sum of smoothed norms, their gradients (m, p), and how far those were cut back to the unit ball."""
+        u = u[:, : self.inner]
+        moved = self.pulls + u / self.core
+        reach = np.maximum(row_norms(moved), 1.0)
+        moved /= reach[:, None]
+        return float(np.sum(moved * u) - 0.5 * self.core * np.sum((moved - self.pulls) ** 2)), moved, reach
 
-    def step(self, damping: float = 0.0) -> tuple[np.ndarray, np.ndarray, float, float]:
-        """Damped Newton direction (neurons, free), its slope, and the largest entry of the gradient."""
-        state, rows, reg = self.state, self.rows, self.problem.reg
-        m, q = state.u.shape
-        hidden, t, _ = self._hidden(state.u)
-        f = hidden @ state.signs + self.columns @ state.free
-        slope = self.problem.gradient(f)
-        norms = np.maximum(row_norms(state.u[:, : self.inner]), 1e-300)
-        unit = state.u[:, : self.inner] / norms[:, None]
-        gradient = (t * slope[:, None]).T @ rows * state.signs[:, None]
-        gradient[:, : self.inner] += reg * unit
-        whole = np.concatenate([gradient.ravel(), self.columns.T @ slope])
-        blocks = ((t * state.signs)[:, :, None] * rows[:, None, :]).reshape(len(rows), -1)
-        A = np.concatenate([blocks, self.columns], axis=1)
-        H = A.T @ (curvature(self.problem, f)[:, None] * A)
-        soft = (t > self.problem.kappa) & (t < 1.0)
-        bend = np.where(soft, np.maximum(state.signs * slope[:, None], 0.0) / self.widths, 0.0)
-        for j in range(m):
-            used = np.flatnonzero(bend[:, j])
-            part, inner = slice(j * q, (j + 1) * q), slice(j * q, j * q + self.inner)
-            H[part, part] += rows[used].T @ (bend[used, j, None] * rows[used])
-            H[inner, inner] += reg / norms[j] * (np.eye(self.inner) - np.outer(unit[j], unit[j]))
-        direction = -_solve(H, whole, damping)
-        largest = float(np.max(np.abs(whole), initial=0.0))
-        return direction[: m * q].reshape(m, q), direction[m * q :], float(whole @ direction), largest
+    def gradient(self) -> np.ndarray:
+        """Gradient in the neurons, row by row, then the free coefficients."""
+        gradient = (self.slopes * self.slope[:, None]).T @ self.rows * self.state.signs[:, None]
+        gradient[:, : self.inner] += self.problem.reg * self.pulled
+        return np.concatenate([gradient.ravel(), self.columns.T @ self.slope])
 
+    def system(self) -> NewtonSystem:
+        """The Hessian without its negative parts: those of the kinks that the loss gradient pushes apart."""
+        state = self.state
+        soft = (self.slopes > self.problem.kappa) & (self.slopes < 1.0)
+        bend = np.maximum(state.signs * self.slope[:, None], 0.0) / self.widths[:, None]
+        outside = self.reach > 1
+        return NewtonSystem(
+            self.rows, self.slopes * state.signs, curvature(self.problem, self.f), np.where(soft, bend, 0.0),
+            self.pulled * outside[:, None], self.problem.reg / (self.core * self.reach), self.columns,
+        )  # fmt: skip
 
-def _solve(H: np.ndarray, gradient: np.ndarray, damping: float) -> np.ndarray:
-    """Solve with ``damping`` (at least what makes H positive definite) of the diagonal added."""
-    from scipy.linalg import LinAlgError, cho_factor, cho_solve
+    def misfit(self) -> float:
+        """What the smoothing changes: predictions in units of the targets, gradients of the norms in units of reg."""
+        u = self.state.u[:, : self.inner]
+        # a neuron on its way to zero has no direction; what counts there is its size
+        error = np.where(self.inside[:, None], u / np.median(row_norms(u)), self.pulled - _units(u))
+        return max(self.kinks, float(np.max(np.abs(error), initial=0.0)))
 
-    diagonal = np.diag(H)
-    scale = np.sqrt(np.maximum(diagonal, max(1e-8 * float(np.max(diagonal)), 1e-300)))
-    scaled, rhs = H / scale / scale[:, None], gradient / scale
-    ridge = max(damping, 1e-14)
-    while ridge < 1e6:
-        try:
-            factor = cho_factor(scaled + ridge * np.eye(len(H)), check_finite=False)
-        except LinAlgError:
-            ridge *= 30
-            continue
-        x = cho_solve(factor, rhs, check_finite=False)
-        if damping == 0:  # refinement takes back what the ridge changed
-            x += cho_solve(factor, rhs - scaled @ x, check_finite=False)
-        return x / scale
-    return gradient / scale**2
+    @property
+    def inside(self) -> np.ndarray:
+        """Neurons that the norm holds at zero."""
+        return row_norms(self.pulled) < 1 - 1e-9
 
 
 def newton(
@@ -147,10 +156,13 @@ def newton(
     smoothing still changes (in units of the targets); at zero the state is stationary for the true objective.
     """
     best, best_error, stalled = state, np.inf, 0
+    solver = NewtonSolver()
+    pulls = _units(state.u[:, : _penalised(problem)])
+    typical = float(np.median(row_norms(state.u))) if len(state.u) else 1.0
     for _ in range(max_rounds):
         if time.perf_counter() > deadline or not len(state.u):
             break
-        state, error = _round(problem, state, width, deadline)
+        state, pulls, error = _round(problem, state, pulls, width, typical, tol, solver, deadline)
         stalled = 0 if error < 0.5 * best_error else stalled + 1
         if error < best_error or len(state.u) < len(best.u):
             best, best_error = state, error
@@ -163,44 +175,76 @@ def newton(
     return (best, best_error) if len(state.u) else (state, 0.0)
 
 
-def _round(problem: TrainingProblem, state: Neurons, width: float, deadline: float) -> tuple[Neurons, float]:
-    """Minimise at fixed ``theta``, then move ``theta`` to the slopes."""
-    rows = row_norms(problem.extended)
-    typical = float(np.median(row_norms(state.u)))
-    widths = width * typical * np.where(rows > 0, rows, 1.0)[:, None]
-    smallest = 1e-9 * float(np.max(row_norms(state.u)))
+def _round(
+    problem: TrainingProblem, state: Neurons, pulls: np.ndarray, width: float, typical: float, tol: float,
+    solver: NewtonSolver, deadline: float,
+) -> tuple[Neurons, np.ndarray, float]:  # fmt: skip
+    """Minimise at fixed ``theta`` and ``pulls``, as far as the smoothing is worth, then move them."""
+    sizes = row_norms(state.u)
+    widths = width * _sizes(problem, state)
+    core = _CORE * width * max(float(np.median(sizes)), 1e-2 * typical)
     damping = 0.0
+    model = _Model(problem, state, pulls, widths, core)
+    gradient = model.gradient()
     for _ in range(_STEPS):
-        model = _Smoothed(problem, state, np.repeat(widths, len(state.u), axis=1))
-        du, dfree, slope, gradient = model.step(damping)
-        value = model.value(state.u, state.free)
-        scale = _line_search(model, du, dfree, value, slope)
-        settled = gradient <= 1e-13 * problem.reg or -slope <= 1e-18 * abs(value)
-        if scale < 0.02 and not settled and damping < 1:
-            damping = max(100 * damping, 1e-8)
+        error = float(np.max(np.abs(gradient), initial=0.0)) / problem.reg
+        direction = solver.solve(model.system(), gradient, damping, _accuracy(error), deadline)
+        slope = float(gradient @ direction)
+        du, dfree = direction[: state.u.size].reshape(state.u.shape), direction[state.u.size :]
+        scale = _line_search(model, du, dfree, slope)
+        settled = error <= 1e-13 or -slope <= 1e-18 * abs(model.value)
+        if scale < 0.5 and not settled and damping < 1:
+            damping = max(10 * damping, 1e-4)
         else:
-            damping = 0.1 * damping if damping > 1e-12 else 0.0
+            damping = 0.2 * damping if damping > 1e-6 else 0.0
             settled |= scale == 0
         state = replace(state, u=state.u + scale * du, free=state.free + scale * dfree)
-        lost = row_norms(state.u[:, : model.inner]) <= smallest
-        if lost.any():
-            state = _without(problem, state, lost)
-            if not len(state.u):
-                return state, 0.0
-        elif settled:
+        model = _Model(problem, state, pulls, widths, core)
+        gradient = model.gradient()
+        error = float(np.max(np.abs(gradient), initial=0.0)) / problem.reg
+        enough = error <= max(_SHARE * model.misfit(), 0.1 * tol) and scale > 0.5
+        if settled or enough or time.perf_counter() > deadline:
             break
-        if time.perf_counter() > deadline:
-            break
-    model = _Smoothed(problem, state, np.repeat(widths, len(state.u), axis=1))
-    slopes, kink = model.kinks()
-    return replace(state, theta=slopes), max(model.step()[3] / problem.reg, kink)
+    error = max(error, model.misfit())
+    lost = row_norms(state.u[:, : model.inner]) <= 1e-9 * sizes.max()
+    if model.inside.any():
+        rest = state.u.copy()
+        rest[model.inside, : model.inner] = 0.0
+        without = model.trial(rest, state.free)
+        lost |= model.inside & (without <= model.value + _MARGIN * abs(model.value))
+    pulls = np.where(model.inside[:, None], _units(state.u[:, : model.inner]), model.pulled)
+    state = _without(problem, replace(state, theta=model.slopes), lost)
+    return state, pulls[~lost], error if len(state.u) else 0.0
 
 
-def _line_search(model: _Smoothed, du: np.ndarray, dfree: np.ndarray, value: float, slope: float) -> float:
+def _penalised(problem: TrainingProblem) -> int:
+    """How many of a neuron's weights the norm counts."""
+    return problem.d if problem.bias == "free" else int(problem.extended.shape[1])
+
+
+def _units(u: np.ndarray) -> np.ndarray:
+    return u / np.maximum(row_norms(u), 1e-300)[:, None]
+
+
+def _accuracy(error: float) -> float:
+    """Residual asked of the linear system: better than the error left, so that Newton's method stays fast."""
+    return float(np.clip(0.1 * error, 1e-10, 3e-2))
+
+
+def _sizes(problem: TrainingProblem, state: Neurons) -> np.ndarray:
+    """Typical sizes (n,) of a sample's preactivations, whatever the units of the columns."""
+    rows = problem.extended
+    units = np.sqrt(np.mean(rows**2, axis=0))
+    units[units == 0] = 1.0
+    sizes = row_norms(rows / units) * float(np.median(row_norms(state.u * units)))
+    return np.where(sizes > 0, sizes, 1.0)
+
+
+def _line_search(model: _Model, du: np.ndarray, dfree: np.ndarray, slope: float) -> float:
     """Armijo; zero when rounding is all that is left to gain."""
-    scale = 1.0
+    scale, value = 1.0, model.value
     while scale > 1e-3:
-        trial = model.value(model.state.u + scale * du, model.state.free + scale * dfree)
+        trial = model.trial(model.state.u + scale * du, model.state.free + scale * dfree)
         if trial <= value + 1e-4 * scale * slope + 4 * _EPS * abs(value):
             return scale
         scale *= 0.5
