@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import resource
 import sys
 import time
@@ -22,60 +21,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from _data import breast_cancer, breast_cancer_components, diabetes, sum_of_neurons, table
 
 from convexnet import TrainingProblem, certify
 from convexnet.certificates import Certificate
-from convexnet.datasets import standardized
 from convexnet.pricing import price_ascent
 
-HERE = Path(__file__).resolve().parent
-DATA = Path(os.environ.get("CONVEXNET_DATA", HERE.parent.parent / "shared" / "data"))
 Row = tuple[str, Callable[[], tuple[np.ndarray, np.ndarray]], str, float, float | None]
 """Name, data, loss, reg over reg_max, the gap to reach (None: whatever is reached)."""
 
 
-def synthetic() -> tuple[np.ndarray, np.ndarray]:
-    generator = np.random.default_rng(0)
-    X = generator.standard_normal((2000, 3))
-    hidden = np.maximum(np.column_stack([X, np.ones(2000)]) @ generator.standard_normal((5, 4)).T, 0)
-    y = hidden @ generator.choice([-1.0, 1.0], 5) + 0.1 * generator.standard_normal(2000)
-    return standardized(X), standardized(y)
-
-
-def diabetes(features: int) -> Callable[[], tuple[np.ndarray, np.ndarray]]:
-    def load() -> tuple[np.ndarray, np.ndarray]:
-        from sklearn.datasets import load_diabetes
-
-        bunch = load_diabetes()
-        return standardized(bunch.data[:, :features]), standardized(bunch.target)
-
-    return load
-
-
-def breast_cancer() -> tuple[np.ndarray, np.ndarray]:
-    from sklearn.datasets import load_breast_cancer
-
-    bunch = load_breast_cancer()
-    return standardized(bunch.data), standardized(bunch.target.astype(float))
-
-
-def breast_cancer_components() -> tuple[np.ndarray, np.ndarray]:
-    """The nine leading principal components of the standardised features, with their own variances; labels -1, +1."""
-    X, y = breast_cancer()
-    return X @ np.linalg.svd(X, full_matrices=False)[2][:9].T, np.sign(y)
-
-
-def table(name: str) -> Callable[[], tuple[np.ndarray, np.ndarray]]:
-    def load() -> tuple[np.ndarray, np.ndarray]:
-        with np.load(DATA / f"{name}.npz", allow_pickle=False) as file:
-            X, y = np.asarray(file["X"], dtype=float), np.asarray(file["y"], dtype=float)
-        return standardized(X[:, np.ptp(X, axis=0) > 0]), standardized(y)
-
-    return load
-
-
 ROWS: tuple[Row, ...] = (
-    ("synthetic 3+1, n 2000", synthetic, "squared", 0.03, 1e-6),
+    ("synthetic 3+1, n 2000", sum_of_neurons, "squared", 0.03, 1e-6),
     ("diabetes 5+1", diabetes(5), "squared", 0.1, 1e-6),
     ("diabetes 7+1", diabetes(7), "squared", 0.3, 2e-4),
     ("diabetes 7+1", diabetes(7), "squared", 0.1, 2e-2),
