@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from convexnet.networks import GatedNetwork, ShallowNetwork
     from convexnet.pricing import reg_max
     from convexnet.problem import TrainingProblem
-    from convexnet.solving import Solution, certify, compare, solve
+    from convexnet.solving import RegularizationPath, Solution, certify, compare, regularization_path, solve
     from convexnet.translation import objective_of
 
 __version__ = "0.1.0"
@@ -50,6 +50,7 @@ __all__ = [
     "Certificate",
     "GatedNetwork",
     "PatternSet",
+    "RegularizationPath",
     "ShallowNetwork",
     "Solution",
     "TrainingProblem",
@@ -70,6 +71,7 @@ __all__ = [
     "pricing",
     "programs",
     "reg_max",
+    "regularization_path",
     "sample_patterns",
     "solve",
     "solvers",
@@ -95,6 +97,8 @@ __getattr__, __dir__ = lazy_attributes(
         "Solution": "convexnet.solving",
         "solve": "convexnet.solving",
         "compare": "convexnet.solving",
+        "regularization_path": "convexnet.solving",
+        "RegularizationPath": "convexnet.solving",
         "objective_of": "convexnet.translation",
         "arrangements": "convexnet.arrangements",
         "baselines": "convexnet.baselines",

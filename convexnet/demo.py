@@ -17,7 +17,7 @@ from .errors import DataError, MissingExtraError, ProblemError
 from .networks import ShallowNetwork
 from .pricing import enumerable, price_null
 from .problem import TrainingProblem
-from .solving import Comparison, Round, Solution, compare, solve
+from .solving import Comparison, Progress, Solution, compare, solve
 
 if TYPE_CHECKING:
     from .certificates import Certificate
@@ -51,10 +51,11 @@ def _run(arguments: argparse.Namespace, say: Say) -> dict[str, Any]:
     largest = top.bound if patterns is not None else top.value
     problem = problem.with_options(reg=arguments.ratio * largest)
     say(f"problem   min {problem.loss.name} loss + reg * path norm, reg = {arguments.ratio:g} * {largest:.6g}")
-    say(f"convex    {_CLASS[patterns is not None]}: objective reached >= optimum >= proven bound")
+    say("convex    " + ("over networks of any width: objective reached >= optimum >= proven bound"
+                        if patterns is not None else "objective reached so far"))  # fmt: skip
     solution = solve(
         problem, patterns=patterns, tol=arguments.tol, time_limit=arguments.time_limit,
-        random_state=arguments.seed, callback=_reporter(say),
+        random_state=arguments.seed, callback=_reporter(say, proven=patterns is not None),
     )  # fmt: skip
     say(f"          {solution.size} neurons, objective {solution.objective:.9g}, {solution.wall_time:.1f} s")
     say("gradient  training on the same objective from random starts")
@@ -70,9 +71,6 @@ def _run(arguments: argparse.Namespace, say: Say) -> dict[str, Any]:
         "reg_ratio": arguments.ratio, "reg_max": largest, "reg_max_exact": patterns is not None,
         "solution": solution.to_dict(), "comparison": comparison.to_dict(), "picture": picture,
     }  # fmt: skip
-
-
-_CLASS = {True: "over networks of any width", False: "over networks with sampled patterns only"}
 
 
 def _table(arguments: argparse.Namespace) -> Table:
@@ -100,8 +98,8 @@ def _problem(table: Table, loss: str | None) -> TrainingProblem:
 
 def _patterns(problem: TrainingProblem, say: Say) -> PatternSet | None:
     if not enumerable(problem):
-        say("patterns  too many to list them all, so a sample is taken. Optimality over all networks cannot be proven")
-        say("          this way; what can be is optimality over the sample, and a bound over all networks")
+        say("patterns  too many to list them all: a fast solver trains over all of them without a list, and a search")
+        say("          afterwards bounds what networks of any width can reach")
         return None
     start = time.perf_counter()
     patterns = enumerate_patterns(problem.extended)
@@ -110,10 +108,12 @@ def _patterns(problem: TrainingProblem, say: Say) -> PatternSet | None:
     return patterns
 
 
-def _reporter(say: Say) -> Callable[[Round], None]:
-    def report(record: Round) -> None:
-        bound = rounded_down(record.lower_bound)
-        say(f"          {record.seconds:6.1f} s   {record.objective:.9g} >= optimum >= {bound}")
+def _reporter(say: Say, proven: bool) -> Callable[[Progress], None]:
+    """One line a step; without all patterns its lower bound holds for a part of the networks or is heuristic."""
+
+    def report(record: Progress) -> None:
+        bound = f" >= optimum >= {rounded_down(record.lower_bound)}" if proven else ""
+        say(f"          {record.seconds:6.1f} s   {record.objective:.9g}{bound}")
 
     return report
 

@@ -37,7 +37,7 @@ print(patterns.summary())
 
 solution = convexnet.solve(problem, patterns=patterns)
 for record in solution.history:
-    print(f"{record.objective:.8f} >= optimum >= {record.lower_bound:.8f}   ({record.n_cells} active cells)")
+    print(f"{record.objective:.8f} >= optimum >= {record.lower_bound:.8f}   ({record.size} active cells)")
 print(solution.certificate.summary())
 
 # %%

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import subprocess
@@ -23,18 +24,24 @@ PACKAGE = Path(cli.__file__).resolve().parent
 TABLE = ["t.csv", "--target", "y", "--features", "a", "b", "--reg", "0.5"]
 
 
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A current folder with one table as CSV and npz, and networks that are good and bad on it."""
+@functools.cache
+def data_and_network() -> tuple[np.ndarray, np.ndarray, ShallowNetwork]:
+    """Samples, targets and the best network for them."""
     rng = np.random.default_rng(3)
     X = rng.standard_normal((20, 2)).round(2)
     y = (np.abs(X[:, 0]) - X[:, 1]).round(3)
+    return X, y, convexnet.solve(TrainingProblem(X, y, reg=0.5)).network
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A current folder with one table as CSV and npz, and networks that are good and bad on it."""
+    X, y, network = data_and_network()
     rows = [",".join(map(str, [*x, t, "yes" if t > 0 else "no"])) for x, t in zip(X, y, strict=True)]
     (tmp_path / "t.csv").write_text("\n".join(["a,b,y,label", *rows]), encoding="utf-8")
     np.savez(tmp_path / "t.npz", X=X, y=y)
     np.savez(tmp_path / "other.npz", X=X, y=y + 1)
-    problem = TrainingProblem(X, y, reg=0.5)
-    convexnet.solve(problem).network.save(tmp_path / "good.npz")
+    network.save(tmp_path / "good.npz")
     ShallowNetwork([[1.0, 0.0]], [0.0], [1.0]).save(tmp_path / "bad.npz")
     monkeypatch.chdir(tmp_path)
     return tmp_path

@@ -130,7 +130,10 @@ def test_quick_start_runs_as_printed(capsys: pytest.CaptureFixture[str]) -> None
         exec(compile(block, "quickstart.rst", "exec"), namespace)
     assert "no network of any width" in capsys.readouterr().out
     assert namespace["solution"].certificate.verdict == "optimal"
-    assert namespace["solution10"].certificate.verdict == "listed"
+    solution10, listed10 = namespace["solution10"], namespace["listed10"]
+    assert solution10.method == "relu" and solution10.objective < listed10.objective
+    assert listed10.certificate.verdict == namespace["gated10"].certificate.verdict == "listed"
+    assert (namespace["path"].gaps <= 1e-6).all() and namespace["path"].best_reg in namespace["path"].regs
     monotone, network = namespace["monotone"], namespace["network"]
     assert (network.weights[:, 0] * network.output_weights >= -1e-7).all()
     assert namespace["problem"].objective(network) == pytest.approx(monotone.value, rel=1e-6)
@@ -155,6 +158,13 @@ def test_readme_quick_start_is_short_and_prints_what_it_shows(capsys: pytest.Cap
     shown = fenced_block(page, "<!-- quick start -->", "text")
     printed = capsys.readouterr().out
     assert same_print(shown, "\n".join(printed.splitlines()[: len(shown.splitlines())])), printed
+
+
+def test_readme_path_prints_what_it_shows(capsys: pytest.CaptureFixture[str]) -> None:
+    page = read("README.md")
+    exec(compile(fenced_block(page, "<!-- path -->", "python"), "README.md", "exec"), {})
+    printed = capsys.readouterr().out
+    assert same_print(fenced_block(page, "<!-- path -->", "text"), printed), printed
 
 
 def test_readme_certifies_a_network_from_elsewhere_as_printed(

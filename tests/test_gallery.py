@@ -51,3 +51,13 @@ def test_adam_is_measured_between_truth_and_proof(monkeypatch: pytest.MonkeyPatc
         for proven, true, own in rows:
             assert -1e-9 <= true <= proven * (1 + 1e-9) + 1e-12
             assert proven <= own
+
+
+def test_the_path_page_has_a_minimum_inside_and_proven_gaps(monkeypatch: pytest.MonkeyPatch) -> None:
+    found, figures = page("plot_regularization_path.py", monkeypatch)
+    gated, relu = found["gated"], found["relu"]
+    assert figures == 1 and gated.status == relu.status == "done"
+    assert (gated.gaps <= 1e-6).all() and 0 < gated.best_index < len(gated) - 1
+    assert all(point.pricing_gap <= 1e-4 for point in relu.points)
+    assert gated.neurons[0] == relu.neurons[0] == 0
+    assert relu.gaps[1] < 0.01 < relu.gaps[-1], "the page says: strong for large reg, weak for small"

@@ -8,13 +8,14 @@ if TYPE_CHECKING:
     from .arrangement import plot_arrangement
     from .certificate import plot_dual_certificate
     from .excess import plot_comparison
+    from .path import plot_path
     from .plane import plot_network
 
-__all__ = ["plot_arrangement", "plot_comparison", "plot_dual_certificate", "plot_network"]
+__all__ = ["plot_arrangement", "plot_comparison", "plot_dual_certificate", "plot_network", "plot_path"]
 
 _MODULES = {
     "plot_arrangement": "arrangement", "plot_comparison": "excess", "plot_dual_certificate": "certificate",
-    "plot_network": "plane",
+    "plot_network": "plane", "plot_path": "path",
 }  # fmt: skip
 
 __getattr__, __dir__ = lazy_attributes(__name__, {name: f"{__name__}.{module}" for name, module in _MODULES.items()})

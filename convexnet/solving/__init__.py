@@ -1,4 +1,4 @@
-"""From a problem to a certified network: the front door, cell generation, comparison with gradient training."""
+"""From a problem to a certified network: the front door, cell generation, paths, comparison with training."""
 
 from typing import TYPE_CHECKING
 
@@ -9,14 +9,29 @@ if TYPE_CHECKING:
     from .certification import certify
     from .comparison import Comparison, compare
     from .front import solve
-    from .solution import Round, Solution
+    from .path import regularization_path
+    from .path_result import PathPoint, RegularizationPath
+    from .solution import Progress, Solution
 
-__all__ = ["Comparison", "Generated", "Round", "Solution", "certify", "compare", "generate_cells", "solve"]
+__all__ = [
+    "Comparison",
+    "Generated",
+    "PathPoint",
+    "Progress",
+    "RegularizationPath",
+    "Solution",
+    "certify",
+    "compare",
+    "generate_cells",
+    "regularization_path",
+    "solve",
+]
 
 _MODULES = {
     "certify": "certification",
     "Comparison": "comparison", "compare": "comparison", "Generated": "cell_generation",
-    "generate_cells": "cell_generation", "solve": "front", "Round": "solution", "Solution": "solution",
+    "generate_cells": "cell_generation", "solve": "front", "Progress": "solution", "Solution": "solution",
+    "regularization_path": "path", "PathPoint": "path_result", "RegularizationPath": "path_result",
 }  # fmt: skip
 
 __getattr__, __dir__ = lazy_attributes(__name__, {name: f"{__name__}.{module}" for name, module in _MODULES.items()})

@@ -16,7 +16,7 @@ from ..errors import ConvexNetError, SolverError
 from ..networks.shallow import ShallowNetwork
 from ..pricing import CellPricer, dual_bound, feasible_dual, relative_gap
 from .master import Master, MasterSolution, Pair
-from .solution import Round
+from .solution import Progress
 from .starting_cells import cell_index, feasible_cells, network_cells, trained_start
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class Generated:
     network: ShallowNetwork
     nu: np.ndarray
     status: str
-    history: tuple[Round, ...]
+    history: tuple[Progress, ...]
 
 
 def generate_cells(
@@ -47,11 +47,11 @@ def generate_cells(
     pricer: CellPricer | None = None,
     tol: float = 1e-6,
     time_limit: float = 600.0,
-    max_rounds: int = 100,
+    max_iter: int = 100,
     max_new: int = 100,
     solver: str = "CLARABEL",
     random_state: int = 0,
-    callback: Callable[[Round], object] | None = None,
+    callback: Callable[[Progress], object] | None = None,
 ) -> Generated:
     r"""Solve the convex program over ``patterns`` while keeping only active cells in it.
 
@@ -70,10 +70,10 @@ def generate_cells(
         Relative gap between the network's objective and the bound over the listed cells.
     time_limit : float
         Seconds.
-    max_rounds, max_new : int
+    max_iter, max_new : int
         Rounds, and pairs added per round.
     callback : callable, optional
-        Called with each :class:`Round`.
+        Called with a :class:`Progress` after each round (``size`` is the number of pairs); True ends the rounds.
 
     Raises
     ------
@@ -93,16 +93,14 @@ def generate_cells(
     'solved'
     """
     run = _Run(problem, patterns, pricer or CellPricer(problem, patterns), solver, time_limit, random_state)
-    status = "iteration_limit"
-    for _ in range(max_rounds):
-        record = run.round(tol, max_new)
-        if callback is not None:
-            callback(record)
-        status = run.finished(tol)
-        if status:
-            break
-    run.thin_out(tol)
-    return Generated(run.network, run.nu, status or "iteration_limit", tuple(run.history))
+    try:
+        status = run.rounds(max_iter, tol, max_new, callback)
+        run.thin_out(tol)
+    except KeyboardInterrupt:
+        if not run.history:
+            raise
+        status = "interrupted"
+    return Generated(run.network, run.nu, status, tuple(run.history))
 
 
 class _Run:
@@ -123,7 +121,7 @@ class _Run:
         self.network = _empty_network(problem)
         self.objective = problem.objective(self.network)
         self.nu, self.lower_bound = np.zeros_like(problem.y), -math.inf
-        self.history: list[Round] = []
+        self.history: list[Progress] = []
         self.accuracy = 0
         self.stuck = False
         self.master = Master(problem, patterns, solver)
@@ -148,7 +146,19 @@ class _Run:
         result = self.pricer.price(nu, max_refined=20, max_violators=10, deadline=self.deadline)
         return [(v.cell, v.sign) for v in result.violators] or [(0, 1), (0, -1)]
 
-    def round(self, tol: float, max_new: int) -> Round:
+    def rounds(
+        self, limit: int, tol: float, max_new: int, callback: Callable[[Progress], object] | None
+    ) -> str:
+        """Rounds until one of the limits, the tolerance or the callback ends them; returns which."""
+        for _ in range(limit):
+            record = self.round(tol, max_new)
+            stopped = callback is not None and bool(callback(record))
+            status = self.finished(tol)
+            if status or stopped:
+                return status or "callback"
+        return "iteration_limit"
+
+    def round(self, tol: float, max_new: int) -> Progress:
         """Solve the master, price, record, add violated pairs."""
         candidates = self._solve_master()
         added = 0
@@ -171,7 +181,9 @@ class _Run:
                 break
         self.stuck = added == 0
         seconds = time.perf_counter() - self.start
-        record = Round(self.objective, self.lower_bound, len(self.pairs), added, seconds)
+        record = Progress(
+            seconds, len(self.history) + 1, self.objective, self.lower_bound, self._gap(), len(self.pairs)
+        )
         self.history.append(record)
         _LOG.info("round %d: %s", len(self.history), record)
         return record

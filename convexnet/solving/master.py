@@ -32,20 +32,22 @@ Pair = tuple[int, int]
 
 @dataclass(frozen=True, eq=False)
 class MasterSolution:
-    """Solved program over ``pairs``: its network, dual vector, and one vector (q,) per pair."""
+    """Solved program over ``pairs``: network, dual vector, one vector (q,) per pair, the limit that ended it if any."""
 
     pairs: tuple[Pair, ...]
     vectors: np.ndarray
     network: ShallowNetwork
     nu: np.ndarray
-    limited: bool
+    limit: str
 
 
 class Master:
     """Builds and solves the program over any pairs of one pattern set; cone rows are kept per cell."""
 
-    def __init__(self, problem: TrainingProblem, patterns: PatternSet, solver: str) -> None:
-        self.problem, self.patterns, self.solver = problem, patterns, solver
+    def __init__(
+        self, problem: TrainingProblem, patterns: PatternSet, solver: str, max_iter: int | None = None
+    ) -> None:
+        self.problem, self.patterns, self.solver, self.max_iter = problem, patterns, solver, max_iter
         self._complete = patterns.proven
         self._scaled, self._units = in_units_of_one(problem)
         self._rows: dict[int, np.ndarray] = {}
@@ -62,7 +64,7 @@ class Master:
         deadline = time.perf_counter() + time_limit
         for _ in range(_ROW_ROUNDS):
             solution = self._solve_with_rows(pairs, cells, tol, max(deadline - time.perf_counter(), 0.05))
-            if solution.limited or not self._add_violated_rows(solution):
+            if solution.limit or not self._add_violated_rows(solution):
                 break
         return solution
 
@@ -84,7 +86,7 @@ class Master:
             # ECOS has no time limit; its iterations are bounded.
             limit = None if self.solver == "ECOS" else time_limit
             try:
-                status = program.solve(self.solver, tol=tol, time_limit=limit)
+                status = program.solve(self.solver, tol=tol, time_limit=limit, max_iter=self.max_iter)
             except InfeasibleError as error:
                 nu = None if error.certificate is None else np.asarray(error.certificate) / self._units.y
                 raise InfeasibleError(str(error), nu) from None
@@ -93,7 +95,8 @@ class Master:
         vectors = np.concatenate(parts, axis=1)
         vectors[: self.problem.d] /= self._units.X
         network = self._units.restore(program.recover(), self.problem)
-        return MasterSolution(ordered, vectors, network, self._units.nu * program.nu(), "limit" in str(status))
+        return MasterSolution(ordered, vectors, network, self._units.nu * program.nu(),
+                              str(status) if "limit" in str(status) else "")  # fmt: skip
 
     def thinned(
         self, solution: MasterSolution, objective: float, slack: float, time_limit: float

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers.grids import latin
 
 from convexnet import TrainingProblem, enumerate_patterns, reg_max, sample_patterns, solve
 from convexnet.baselines import train
@@ -94,8 +95,7 @@ ACCEPTED = {
 }
 
 
-@pytest.mark.parametrize("bias", ["penalized", "free", "none"])
-@pytest.mark.parametrize("name", ACCEPTED)
+@pytest.mark.parametrize(("name", "bias"), latin(list(ACCEPTED), ["penalized", "free", "none"], every=2))
 def test_unusual_data_is_solved(name: str, bias: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ClassLabelsWarning)

@@ -98,12 +98,14 @@ def assert_true(text: str, report: Any, name: str) -> None:
         assert report.upper - report.lower <= report.tol * report.upper * (1 + 1e-9), name
 
 
-def run(loss: str, options: dict[str, Any], kind: str, step: int, exact_every: int) -> tuple[int, int]:
+def run(
+    loss: str, options: dict[str, Any], kind: str, step: int, exact_every: int, first: int = 0
+) -> tuple[int, int]:
     """Number of forged files tried and of files still certified (truly, as asserted)."""
     tried = accepted = 0
     original = small_document(loss, kind, **options)
     for index, (name, text) in enumerate(forgeries(json.loads(original))):
-        if index % step != (len(loss) + len(kind)) % step:
+        if index % step != first:
             continue
         label = f"{loss} {kind} {name}"
         report = check_float.check_text(text)
@@ -137,7 +139,8 @@ def test_originals_are_certified_or_bounds() -> None:
 def test_a_sample_of_forged_files_never_verifies_beyond_the_truth(kind: str) -> None:
     tried = 0
     for loss, options in CASES[:4]:
-        tried += run(loss, options, kind, step=17, exact_every=29)[0]
+        # The claim comes first in a file: from one start all kinds meet the same forged claims, each solved once.
+        tried += run(loss, options, kind, step=17, exact_every=29, first=len(loss))[0]
     assert tried >= 60
 
 

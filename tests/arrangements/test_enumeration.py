@@ -342,7 +342,9 @@ def diabetes(kind: str) -> np.ndarray:
     return np.hstack([X, np.ones((len(X), 1))])
 
 
-@pytest.mark.parametrize("kind, count", [("scaled", 184_988), ("decimals", 184_920)])
+@pytest.mark.parametrize(
+    "kind, count", [pytest.param("scaled", 184_988, marks=pytest.mark.slow), ("decimals", 184_920)]
+)
 def test_diabetes(kind, count):
     X = diabetes(kind)
     cells = enumerate_patterns(X)

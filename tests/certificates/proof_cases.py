@@ -55,7 +55,7 @@ def payload_of(kind: str, problem: TrainingProblem, patterns: Any, nu: np.ndarra
     if kind == "cells":
         return cells_payload(problem, nu, patterns)
     if kind == "cones":
-        return cones_proof(problem, nu, depth=4)
+        return cones_proof(problem, nu, depth=3)
     return moment_proof(problem, nu, steps=30) if kind == "moment" else slabs_proof(problem, nu, depth=2)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from certificates.proof_cases import KINDS, payload_of, small_document, small_problem
+from helpers.grids import latin
 from helpers.random_problems import every_problem
 
 from convexnet import ShallowNetwork, TrainingProblem, enumerate_patterns, solve
@@ -49,11 +50,11 @@ def assert_agreement(text: str, optimum: float) -> None:
     assert exact.lower <= optimum * (1 + 1e-7)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize(("loss", "options"), CASES, ids=lambda value: str(value))
+@pytest.mark.parametrize(("case", "kind"), latin(CASES, KINDS, every=2))
 def test_the_exact_bound_lies_in_the_interval_of_the_float_checker(
-    loss: str, options: dict[str, Any], kind: str
+    case: tuple[str, dict[str, Any]], kind: str
 ) -> None:
+    loss, options = case
     problem, _, network, _ = small_problem(loss, **options)
     assert_agreement(small_document(loss, kind, **options), problem.objective(network))
 

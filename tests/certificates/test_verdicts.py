@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from certificates.cases import plane_problem, random_network, solve_quietly, solved
+from helpers.grids import latin
 from helpers.verify import verify_certificate, verify_solution
 
 import convexnet.certificates
@@ -67,8 +68,7 @@ def test_listed() -> None:
     verify_solution(problem, solution)
 
 
-@pytest.mark.parametrize("percent", [10, 25, 50])
-@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize(("loss", "percent"), latin(LOSSES, [10, 25, 50], every=3))
 def test_part_of_the_patterns_proves_nothing_about_the_rest(loss: str, percent: int) -> None:
     problem, patterns, whole = solved(loss)
     index = np.random.default_rng(percent).permutation(len(patterns))[: len(patterns) * percent // 100]

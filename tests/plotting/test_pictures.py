@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from convexnet import ShallowNetwork, TrainingProblem, compare, enumerate_patterns, solve
+from convexnet import ShallowNetwork, TrainingProblem, compare, enumerate_patterns, regularization_path, solve
 from convexnet.errors import ProblemError
-from convexnet.plotting import plot_arrangement, plot_comparison, plot_dual_certificate, plot_network
+from convexnet.plotting import plot_arrangement, plot_comparison, plot_dual_certificate, plot_network, plot_path
 
 pytestmark = pytest.mark.extra
 plt = pytest.importorskip("matplotlib.pyplot")
@@ -192,3 +192,17 @@ def test_methods_that_diverged_are_left_out_without_a_warning(recwarn: pytest.Wa
     assert np.isinf(comparison.rows[1].excess_best)
     drawn(plot_comparison(comparison))
     assert not recwarn.list
+
+
+# ---------------------------------------------------------------------------------------------------------- the path
+@pytest.mark.parametrize("folds", [None, 3])
+def test_a_path_shows_its_losses_and_neurons(folds: int | None) -> None:
+    path = regularization_path(two_features(), model="gated", n_regs=5, smallest=0.05, folds=folds)
+    ax = plot_path(path)
+    drawn(ax)
+    training, *held_out = (line for line in ax.lines if not line.get_label().startswith("_"))
+    assert training.get_ydata() == pytest.approx([point.loss / path.problem.n for point in path.points])
+    assert [line.get_ydata().tolist() for line in held_out] == ([] if folds is None else [path.validation.tolist()])
+    right = next(other for other in ax.figure.axes if other is not ax)
+    assert right.lines[0].get_ydata().tolist() == list(path.neurons)
+    assert ax.get_xscale() == "log" and right.get_ylabel() == "gates in use"

@@ -6,6 +6,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+from helpers.grids import latin
 from helpers.verify import exact_pricing, sampled_pricing
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -51,9 +52,7 @@ KINDS = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("bias", BIASES)
-@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize(("kind", "bias", "norm"), latin(list(KINDS), BIASES, NORMS, every=2))
 def test_bound_holds_on_nasty_data(kind: str, bias: str, norm: str) -> None:
     X = nasty_data(kind)
     for seed, activation in enumerate(ACTIVATIONS):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from helpers.grids import latin
 from helpers.random_problems import CONVENTIONS
 from helpers.verify import exact_pricing
 
@@ -19,8 +20,7 @@ def make(loss: str = "squared", **options: object) -> TrainingProblem:
     return TrainingProblem(rng.standard_normal((7, 2)), y, loss=loss, reg=1.0, **options)
 
 
-@pytest.mark.parametrize("conventions", CONVENTIONS, ids=lambda c: "-".join(map(str, c.values())))
-@pytest.mark.parametrize("loss", ["squared", "huber", "logistic"])
+@pytest.mark.parametrize(("loss", "conventions"), latin(["squared", "huber", "logistic"], CONVENTIONS, every=2))
 def test_no_neuron_pays_at_reg_max_and_one_does_below(loss: str, conventions: dict[str, object]) -> None:
     problem = make(loss, **conventions)
     top = reg_max(problem)

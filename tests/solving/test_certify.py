@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers.grids import latin
 from helpers.random_problems import CONVENTIONS, LOSSES, random_problem
 from helpers.verify import verify_certificate
 
@@ -18,14 +19,9 @@ from convexnet.certificates import Certificate, ProofFileError, judge
 from convexnet.errors import NetworkError, PatternError, ProblemError
 from convexnet.pricing import feasible_dual, price_cells, price_spectral
 
-KINDS = [
-    (loss, seed, conventions)
-    for seed, (loss, conventions) in enumerate((loss, c) for loss in LOSSES for c in CONVENTIONS)
-]
 
-
-def name_of(kind: tuple[str, int, dict[str, Any]]) -> str:
-    return f"{kind[0]}-{'-'.join(str(v) for v in kind[2].values())}"
+def name_of(value: Any) -> str:
+    return "-".join(map(str, value.values())) if isinstance(value, dict) else str(value)
 
 
 def larger_problem(n: int = 80, d: int = 7, ratio: float = 0.1) -> TrainingProblem:
@@ -38,9 +34,9 @@ def larger_problem(n: int = 80, d: int = 7, ratio: float = 0.1) -> TrainingProbl
 
 
 # ------------------------------------------------------------------------------------- against the exact optimum
-@pytest.mark.parametrize("kind", KINDS, ids=map(name_of, KINDS))
-def test_every_kind_of_problem_is_certified_at_the_enumerated_optimum(kind: tuple[str, int, dict[str, Any]]) -> None:
-    loss, seed, conventions = kind
+@pytest.mark.parametrize(("loss", "conventions"), latin(LOSSES, CONVENTIONS, every=3), ids=name_of)
+def test_every_kind_of_problem_is_certified_at_the_enumerated_optimum(loss: str, conventions: dict[str, Any]) -> None:
+    seed = len(CONVENTIONS) * LOSSES.index(loss) + CONVENTIONS.index(conventions)
     problem, patterns = random_problem(loss, seed, **conventions)
     certificate = certify(problem, time_limit=30)
     assert certificate.verdict == "optimal"
@@ -51,9 +47,10 @@ def test_every_kind_of_problem_is_certified_at_the_enumerated_optimum(kind: tupl
     assert certificate.upper_bound == pytest.approx(best.upper_bound, rel=2e-6)
 
 
-@pytest.mark.parametrize("method", ["cones", "moment"])
-@pytest.mark.parametrize("loss", ["squared", "hinge"])
-@pytest.mark.parametrize("bias", ["penalized", "free", "none"])
+@pytest.mark.parametrize(
+    ("bias", "loss", "method"),
+    latin(["penalized", "free", "none"], ["squared", "hinge"], ["cones", "moment"], every=2),
+)
 def test_bounds_without_a_list_of_cells(loss: str, bias: str, method: str) -> None:
     problem, patterns = random_problem(loss, 5, bias=bias)
     best = solve(problem, patterns=patterns).objective

@@ -6,19 +6,17 @@ import warnings
 
 import numpy as np
 import pytest
+from helpers.grids import latin
 from helpers.random_problems import CONVENTIONS, random_problem
 
 from convexnet import TrainingProblem, sample_patterns, solve
 from convexnet._printing import rounded_down
 from convexnet.errors import ConvexNetWarning, IncompletePatternsWarning, InfeasibleError, PatternError
 
-FRACTIONS = (0.1, pytest.param(0.25, marks=pytest.mark.slow), pytest.param(0.5, marks=pytest.mark.slow))
 LOSSES = ("squared", "logistic", "huber", "absolute", "hinge")
 
 
-@pytest.mark.parametrize("fraction", FRACTIONS)
-@pytest.mark.parametrize("loss", LOSSES)
-@pytest.mark.parametrize("index", [0, 1, 2, 5])
+@pytest.mark.parametrize(("loss", "index", "fraction"), latin(LOSSES, [0, 1, 2, 5], [0.1, 0.25, 0.5], every=6))
 def test_a_part_of_the_patterns_alone_never_makes_a_network_optimal(loss: str, index: int, fraction: float) -> None:
     problem, patterns = random_problem(loss, seed=40 + index, **CONVENTIONS[index])
     optimum = solve(problem, patterns=patterns)
@@ -69,7 +67,7 @@ def test_many_features_choose_patterns_and_say_so() -> None:
     X, y = diabetes(slice(0, 6))
     problem = TrainingProblem(X[:150], y[:150], reg=20.0)
     with pytest.warns(IncompletePatternsWarning, match="judged over these"):
-        solution = solve(problem)
+        solution = solve(problem, "cells")
     assert solution.certificate.verdict == "listed"
     assert not solution.patterns.complete
 

@@ -6,6 +6,7 @@ import warnings
 
 import numpy as np
 import pytest
+from helpers.grids import latin
 from helpers.random_problems import CONVENTIONS, LOSSES, every_problem, random_problem
 
 from convexnet import solve
@@ -16,8 +17,7 @@ from convexnet.pricing import CellPricer
 from convexnet.programs import build_relu
 
 
-@pytest.mark.parametrize("loss", LOSSES)
-@pytest.mark.parametrize("index", range(len(CONVENTIONS)))
+@pytest.mark.parametrize(("loss", "index"), latin(LOSSES, range(len(CONVENTIONS)), every=3))
 def test_cell_generation_equals_the_whole_program(loss: str, index: int) -> None:
     problem, patterns = random_problem(loss, seed=index, **CONVENTIONS[index])
     whole = solve(problem, "program", patterns)
@@ -32,8 +32,7 @@ def test_cell_generation_equals_the_whole_program(loss: str, index: int) -> None
 SMOOTH_ENOUGH = tuple(loss for loss in LOSSES if loss != "interpolation")
 
 
-@pytest.mark.parametrize("loss", SMOOTH_ENOUGH)
-@pytest.mark.parametrize("index", [0, 1, 2])
+@pytest.mark.parametrize(("loss", "index"), latin(SMOOTH_ENOUGH, [0, 1, 2], every=3))
 def test_no_gradient_run_is_below_the_bound(loss: str, index: int) -> None:
     problem, patterns = random_problem(loss, seed=100 + index, **CONVENTIONS[index])
     bound = solve(problem, patterns=patterns).certificate.lower_bound

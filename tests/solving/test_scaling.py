@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from helpers.grids import latin
 from helpers.random_problems import CONVENTIONS, random_problem
 
 from convexnet import TrainingProblem, solve
@@ -24,9 +25,7 @@ def stretched(problem: TrainingProblem, y: float) -> tuple[TrainingProblem, floa
     return problem.with_options(**changes), y**2 if name in ("squared", "huber") else y
 
 
-@pytest.mark.parametrize("y", [1e6, 3e-6])
-@pytest.mark.parametrize("index", [0, 1, 4])
-@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize(("loss", "index", "y"), latin(LOSSES, [0, 1, 4], [1e6, 3e-6], every=3))
 def test_targets_of_any_size(loss: str, index: int, y: float) -> None:
     problem, _ = random_problem(loss, seed=60 + index, **CONVENTIONS[index])
     large, factor = stretched(problem, y)
@@ -35,8 +34,7 @@ def test_targets_of_any_size(loss: str, index: int, y: float) -> None:
     assert solution.objective == pytest.approx(factor * solve(problem).objective, rel=1e-6)
 
 
-@pytest.mark.parametrize("bias", ["free", "none"])
-@pytest.mark.parametrize("loss", [*LOSSES, "logistic", "hinge"])
+@pytest.mark.parametrize(("loss", "bias"), latin([*LOSSES, "logistic", "hinge"], ["free", "none"], every=2))
 def test_small_inputs_and_large_targets(loss: str, bias: str) -> None:
     problem, _ = random_problem(loss, seed=70, bias=bias)
     large, factor = stretched(problem, 1e6 if loss in LOSSES else 1.0)

@@ -115,7 +115,7 @@ def test_a_time_limit_returns_bounds_not_errors(loss: str) -> None:
 def test_round_limit_is_a_status() -> None:
     problem, patterns = random_problem("squared", seed=10, ratio=0.01, bias="penalized")
     rounds = []
-    result = generate_cells(problem, patterns, max_rounds=1, tol=1e-15, callback=rounds.append)
+    result = generate_cells(problem, patterns, max_iter=1, tol=1e-15, callback=rounds.append)
     assert result.status == "iteration_limit"
     assert len(result.history) == len(rounds) == 1
 
@@ -153,8 +153,8 @@ def test_gated_with_several_outputs_and_softmax() -> None:
     patterns = sample_patterns(problem.extended, 12, random_state=0)
     solution = solve(problem, "gated", patterns)
     assert solution.certificate.gap <= 1e-6
-    with pytest.raises(ProblemError, match="gated"):
-        solve(problem)
+    with pytest.raises(ProblemError, match="several outputs"):
+        solve(problem, "cells")
 
 
 def test_results_are_plain_data() -> None:
