@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from .._lazy import lazy_attributes
 
 if TYPE_CHECKING:
-    from ._reduction import exact_rank
+    from ._rank import exact_rank
     from .counting import cover_count
     from .enumeration import enumerate_patterns
     from .facets import cell_facets
@@ -23,7 +23,7 @@ _MODULES = {
     "cover_count": "counting",
     "data_hash": "patterns",
     "enumerate_patterns": "enumeration",
-    "exact_rank": "_reduction",
+    "exact_rank": "_rank",
     "pattern_matrix": "patterns",
     "patterns_at": "sampling",
     "project_onto_cell": "projection",

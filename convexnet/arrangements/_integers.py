@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["compact", "exponents", "integer_rows", "pivots", "solve_scaled", "to_mantissa"]
+__all__ = ["PRIME", "compact", "eliminate", "exponents", "integer_rows", "pivots", "solve_scaled", "to_mantissa"]
 
-_PRIME = 2**31 - 1
+PRIME = 2**31 - 1
 _NO_EXPONENT = 10**6
 
 
@@ -61,7 +61,7 @@ def to_mantissa(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return mantissa.reshape(values.shape), (exponent + excess).reshape(values.shape)
 
 
-def _eliminate(M: np.ndarray, modulus: int | None) -> tuple[list[int], list[int]]:
+def eliminate(M: np.ndarray, modulus: int | None) -> tuple[list[int], list[int]]:
     """Return pivot rows and columns of M: modulo a prime, or exactly (Bareiss) with ``modulus=None``."""
     M = M.copy()
     free = np.ones(len(M), dtype=bool)
@@ -78,11 +78,12 @@ def _eliminate(M: np.ndarray, modulus: int | None) -> tuple[list[int], list[int]
         columns.append(c)
         if modulus is None:
             pivot = M[p, c]
-            M[free] = (pivot * M[free] - M[free, c][:, None] * M[p]) // previous
+            M[free, c:] = (pivot * M[free, c:] - M[free, c][:, None] * M[p, c:]) // previous
             previous = pivot
         else:
-            factor = M[:, c] * pow(int(M[p, c]), -1, modulus) % modulus
-            M[free] = (M[free] - factor[free, None] * M[p]) % modulus
+            hit = np.flatnonzero(free & (M[:, c] != 0))
+            factor = M[hit, c] * pow(int(M[p, c]), -1, modulus) % modulus
+            M[hit, c:] = (M[hit, c:] - factor[:, None] * M[p, c:]) % modulus
         if not free.any():
             break
     return rows, columns
@@ -94,11 +95,11 @@ def pivots(Z: np.ndarray) -> tuple[list[int], list[int]]:
     The rank modulo a prime is a lower bound; it is exact if it is min(n, d) or if the null vectors of the pivot
     rows annihilate every row. Otherwise integers decide.
     """
-    residues = (Z % _PRIME).astype(np.int64)
-    rows, columns = _eliminate(residues, _PRIME)
+    residues = (Z % PRIME).astype(np.int64)
+    rows, columns = eliminate(residues, PRIME)
     if len(rows) == min(Z.shape) or _rows_span(Z, rows, columns):
         return rows, columns
-    return _eliminate(Z.astype(object), None)
+    return eliminate(Z.astype(object), None)
 
 
 def _rows_span(Z: np.ndarray, rows: list[int], columns: list[int]) -> bool:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from .._validation import as_matrix
 from ._directions import unit
 from ._integers import compact, exponents, integer_rows, pivots
 
-__all__ = ["Normals", "Reduction", "exact_rank", "expand_bits", "merge_parallel", "reduce_rows", "scaled_rows"]
+__all__ = ["Normals", "Reduction", "expand_bits", "merge_parallel", "reduce_rows", "scaled_rows"]
 
 
 @dataclass(frozen=True)
@@ -163,30 +161,3 @@ def reduce_rows(X: np.ndarray) -> Reduction:
     floats, float_exp = (ints.astype(np.float64), int_exp) if exact else (balanced, balance_exp)
     normals = Normals(floats, ints, float_exp, int_exp, exact)
     return Reduction(X, rows, group, orient, columns, normals, balanced, balance_exp)
-
-
-def exact_rank(X: Any) -> int:
-    """Return the rank of X over the rationals, its floats read as exact numbers.
-
-    Parameters
-    ----------
-    X : (n, d) finite numbers.
-
-    Raises
-    ------
-    DataError
-        If X is not a finite non-empty 2-D array.
-
-    Notes
-    -----
-    The rank modulo a prime is a lower bound; it is confirmed by integer null vectors or replaced by the rank from
-    fraction-free elimination (E. H. Bareiss, "Sylvester's identity and multistep integer-preserving Gaussian
-    elimination", 1968).
-
-    Examples
-    --------
-    >>> exact_rank([[0.1, 0.2], [0.3, 0.6]]), exact_rank([[0.1, 0.3], [0.3, 0.9]])
-    (1, 2)
-    """
-    matrix = as_matrix(X)
-    return len(pivots(integer_rows(matrix)[0])[0])

@@ -99,7 +99,7 @@ class PatternSet:
     complete : every full-dimensional cell is listed, proven for these floats.
     data_hash : :func:`data_hash` of X as given.
     proof : "cover-count", "vertex-enumeration", or "" for a sample.
-    rank : exact rank of X.
+    rank : exact rank of X (of a sample, where a proof would take long: modulo a prime, a lower bound).
     rays : extreme rays of the cells, or None.
     exact_witnesses : cells too thin for a float witness: index -> Python integers u with ``x_i . u`` of the right
         strict sign for every non-zero row (``witnesses[:, p]`` is then u rounded, only close to the cell).

@@ -11,7 +11,8 @@ import numpy as np
 from .._validation import as_matrix, check_choice, check_count
 from ..errors import DataError, PatternError
 from ._directions import unit
-from ._reduction import exact_rank, expand_bits, merge_parallel, scaled_rows
+from ._rank import rank_bounds
+from ._reduction import expand_bits, merge_parallel, scaled_rows
 from ._witnesses import clear_signs, representable
 from ._words import pack
 from .counting import cover_count
@@ -21,6 +22,8 @@ __all__ = ["patterns_at", "sample_patterns"]
 
 _METHODS = ("gaussian", "differences", "sparse")
 _CHUNK = 4_000_000
+_RANK_WORK = 1e8
+"""Operations spent on the exact rank of X; a bound of it does for a sample."""
 Draw = Callable[[np.random.Generator, int], np.ndarray]
 
 
@@ -79,8 +82,8 @@ def sample_patterns(
     generator = _generator(random_state)
     limit = 20 * n_patterns + 1000 if max_draws is None else check_count(max_draws, "max_draws")
     reduced = _reduce(matrix)
-    rank = exact_rank(matrix)
-    bound = cover_count(len(reduced.rows), rank)
+    rank, most = rank_bounds(matrix, _RANK_WORK)
+    bound = cover_count(len(reduced.rows), most)
     draw = _drawer(np.ldexp(matrix, -reduced.column_exp.astype(np.int32)), method)
     bits, witnesses = _collect(reduced, draw, generator, min(n_patterns, bound), limit)
     if not len(bits):
@@ -117,8 +120,8 @@ def patterns_at(X: Any, directions: Any) -> PatternSet:
     if columns.shape[0] != matrix.shape[1]:
         raise DataError(f"directions must have {matrix.shape[1]} rows, one per column of X, got {columns.shape[0]}.")
     reduced = _reduce(matrix)
-    rank = exact_rank(matrix)
-    bound = cover_count(len(reduced.rows), rank)
+    rank, most = rank_bounds(matrix, _RANK_WORK)
+    bound = cover_count(len(reduced.rows), most)
     scaled = np.ldexp(columns.T, reduced.column_exp.astype(np.int32))
     bits, witnesses = _collect(reduced, lambda generator, count: scaled, np.random.default_rng(0), len(scaled), 1)
     if not len(bits):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..arrangements import exact_rank
+from ..arrangements._rank import rank_bounds
 from ..errors import ProblemError
 from ..networks._arrays import row_norms
 
@@ -223,7 +223,8 @@ def _independent(columns: np.ndarray) -> np.ndarray:
     _, triangle, order = qr(columns / np.linalg.norm(columns, axis=0), mode="economic", pivoting=True)
     size = np.abs(np.diag(triangle))
     rank = int(np.sum(size > 1e-10 * size[0]))
-    return columns[:, order[:rank]] if rank < columns.shape[1] and exact_rank(columns) == rank else columns
+    agreed = rank < columns.shape[1] and rank_bounds(columns) == (rank, rank)
+    return columns[:, order[:rank]] if agreed else columns
 
 
 def _exact_residual(nu: np.ndarray, columns: np.ndarray, scale: np.ndarray) -> float:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from convexnet.arrangements import _integers as integers
 from convexnet.arrangements import cover_count, exact_rank
 from convexnet.arrangements._directions import _null_vector, cross, cross_bounds, direction_error
+from convexnet.arrangements._rank import rank_bounds
 from convexnet.arrangements._reduction import merge_parallel
 from convexnet.arrangements._words import group_equal, pack, spread, unpack
 from convexnet.errors import DataError, ProblemError
@@ -47,6 +48,32 @@ def test_rank_is_not_fooled_by_the_prime():
     assert exact_rank([[prime, 0.0, 1.0], [0.0, prime, 1.0], [1.0, 1.0, prime]]) == 3
     assert exact_rank([[1.0, 1.0], [1.0, 1.0 + prime]]) == 2
     assert exact_rank([[1.0, 1.0, 0.0], [1.0, 1.0 + prime, 0.0]]) == 2
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_bounds_of_the_rank_enclose_it_and_small_fractions_close_them(seed):
+    rng = np.random.default_rng(seed)
+    n, r, d = 90, int(rng.integers(1, 4)), int(rng.integers(4, 7))
+    basis = rng.integers(-3, 4, size=(n, r)) * rng.choice([1.0, 0.1, 2.0**-40])
+    X = basis @ rng.integers(-3, 4, size=(r, d)) / rng.choice([1, 2, 4])
+    late = seed % 3 == 0  # a row that the sampled rows do not show
+    X[n // 2 + 1, -1] += 1.0 if late else 0.0
+    lower, upper = rank_bounds(X)
+    assert lower <= rank_by_fractions(X) <= upper
+    few = rank_bounds(X, most_work=0.0)
+    assert few[0] <= rank_by_fractions(X) <= few[1]
+    assert exact_rank(X) == rank_by_fractions(X)
+
+
+def test_rank_of_wide_tables_with_dependent_columns_takes_no_elimination_of_integers(monkeypatch):
+    """Repeated, zero and one-hot columns and small fractions of others: fraction-free elimination takes minutes."""
+    rng = np.random.default_rng(0)
+    G = rng.standard_normal((400, 60))
+    halves = np.trunc(G * 2.0**20)
+    combined = halves[:, :3] @ [1.5, -2.0, 0.25]
+    X = np.column_stack([halves, halves[:, 0], np.zeros(400), combined, np.eye(5)[np.arange(400) % 5]])
+    monkeypatch.setattr("convexnet.arrangements._rank.pivots", None)
+    assert exact_rank(np.column_stack([X, np.ones(400)])) == 65
 
 
 def test_rank_of_zero_wide_and_extreme():
