@@ -104,6 +104,14 @@ def scnn_gated(
     return model, drive
 
 
+def scnn_gates(problem: TrainingProblem, n_gates: int) -> np.ndarray:
+    """Patterns of scnn's own normal gate vectors (n, P)."""
+    from scnn.activations import compute_activation_patterns, sample_gate_vectors
+
+    vectors = sample_gate_vectors(0, problem.extended.shape[1], n_gates)
+    return compute_activation_patterns(np.array(problem.extended), vectors)[0].astype(np.float64)
+
+
 def fit_scnn_relu(
     problem: TrainingProblem, gates: np.ndarray, measure: Callable[[np.ndarray, np.ndarray], float], watch: Stopwatch
 ) -> None:

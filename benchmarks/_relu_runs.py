@@ -1,9 +1,9 @@
 """Runs of ReLU training: this package, L-BFGS, and scnn's augmented Lagrangian over sampled cones.
 
-Every network is measured by ``TrainingProblem.objective``. scnn's iterates violate their cones a little; what is
-measured is the ReLU network with their weights, ``sum_p sigma(X v_p) - sigma(X w_p)``, which is feasible by itself, and
-the best one met counts. ``reg`` is a share of the smallest reg at which the empty network is optimal, as far as an
-ascent from 512 points finds it.
+Every network is measured by ``TrainingProblem.objective``. scnn draws its own cones, and its iterates violate them a
+little; what is measured is the ReLU network with their weights, ``sum_p sigma(X v_p) - sigma(X w_p)``, which is
+feasible by itself, and the best one met counts. ``reg`` is a share of the smallest reg at which the empty network is
+optimal, as far as an ascent from 512 points finds it.
 """
 
 from __future__ import annotations
@@ -15,11 +15,10 @@ from typing import Any
 
 import numpy as np
 from _data import RELU, ReluCase, sum_of_neurons
-from _peers import fit_scnn_relu
+from _peers import fit_scnn_relu, scnn_gates
 from _stopwatch import Stopwatch
 
-from convexnet import ShallowNetwork, TrainingProblem, sample_patterns
-from convexnet.arrangements import pattern_matrix
+from convexnet import ShallowNetwork, TrainingProblem
 
 Task = TrainingProblem
 
@@ -121,7 +120,6 @@ def run_plain(problem: Task, watch: Stopwatch) -> ShallowNetwork:
 
 
 def run_scnn(problem: Task, watch: Stopwatch, *, n_gates: int) -> ShallowNetwork:
-    patterns = sample_patterns(problem.extended, n_gates, random_state=0)
     best = Best(problem)
 
     def measure(V: np.ndarray, W: np.ndarray) -> float:
@@ -130,7 +128,7 @@ def run_scnn(problem: Task, watch: Stopwatch, *, n_gates: int) -> ShallowNetwork
 
     if problem.loss.name != "squared":
         raise NotImplementedError("scnn has the squared loss only")
-    fit_scnn_relu(problem, pattern_matrix(problem.extended, patterns).astype(np.float64), measure, watch)
+    fit_scnn_relu(problem, scnn_gates(problem, n_gates), measure, watch)
     assert best.network is not None
     return best.network
 
@@ -143,7 +141,6 @@ RUNS: dict[str, Callable[[Task, Stopwatch], ShallowNetwork]] = {
     "convexnet": run_convexnet,
     "L-BFGS, kinks rounded": run_baseline,
     "L-BFGS, plain": run_plain,
-    "scnn, 50 cones": partial(run_scnn, n_gates=50),
     "scnn, 200 cones": partial(run_scnn, n_gates=200),
     "scnn, 1000 cones": partial(run_scnn, n_gates=1000),
 }

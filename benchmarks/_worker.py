@@ -29,12 +29,13 @@ def measured(kind: str, case: str, solver: str, watch: Stopwatch, extra: dict[st
     try:
         outcome = module.RUNS[solver](task, watch)
         watch.stop()
+        peak = memory_peak()
         status, checked = "ok", module.check(task, outcome, watch)
     except Exception as error:  # a peer may fail in any way; the row says so
         watch.stop()
+        peak = memory_peak()
         status, checked = f"{type(error).__name__}: {str(error)[:200]}", {}
         checked["traceback"] = traceback.format_exc()[-600:]
-    peak = memory_peak()
     return {
         "points": thinned(watch.points), "status": status, "build_seconds": round(built, 3), **watch.note, **checked,
         "cpu": round(watch.cpu, 4), "wall": round(watch.wall, 4),

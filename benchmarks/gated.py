@@ -1,8 +1,8 @@
 """Time to a relative gap of the gated program: this package, CVXPY's solvers, and the peers. One JSON object a line.
 
-    python benchmarks/gated.py                                             # this package and the group lasso peers
-    python benchmarks/gated.py --cases small --peers cvxpy                 # the small cases, CVXPY's solvers
-    python benchmarks/gated.py --cases memory --peers celer                # peak memory
+    python benchmarks/gated.py                                   # beside scnn and celer; the small cases beside all
+    python benchmarks/gated.py --cases diabetes cancer --peers skglm --ours convexnet "convexnet fista"
+    python benchmarks/gated.py --cases memory --peers celer skglm --repeats 1        # peak memory
     python benchmarks/gated.py --cases 100000 --peers none --threads 2 --repeats 1
 
 A gap is certified for this package: its own bound at that moment. For the others, who prove none, the objective of
@@ -25,13 +25,17 @@ from _data import GATED, LARGE, MEMORY, OUTPUTS, GatedCase
 from _race import GAPS, Record, Worker, chosen, interleaved, median_time, save, shown, versions, workers
 
 PEERS = ("scnn", "celer", "skglm", "cvxpy clarabel", "cvxpy ecos", "cvxpy scs")
+USUAL = ("scnn", "celer")
+"""Peers of the larger cases, unless others are asked for; the small cases see all."""
 SMALL = 300
 """CVXPY's solvers are asked for cases with at most so many gates."""
 
 
-def solvers_for(case: GatedCase, ours: list[str], peers: list[str]) -> list[str]:
-    """Who can do this case at all."""
+def solvers_for(case: GatedCase, ours: list[str], peers: list[str] | None) -> list[str]:
+    """Who can do this case at all, and is asked to."""
     small = case.n_gates <= SMALL
+    if peers is None:
+        peers = list(PEERS) if small or case.loss == "logistic" else list(USUAL)
     able = [peer for peer in peers if small or not peer.startswith("cvxpy")]
     if case in OUTPUTS:
         able = [peer for peer in able if peer in ("cvxpy clarabel", "cvxpy scs") and case.n_gates < 100]
@@ -42,10 +46,10 @@ def solvers_for(case: GatedCase, ours: list[str], peers: list[str]) -> list[str]
 
 def race(case: GatedCase, solvers: list[str], team: dict[str, Worker], options: argparse.Namespace) -> list[Record]:
     """All solvers on one case, with the bound that holds for all."""
-    reference = team["reference"].run(case.name, options.seconds)
+    reference = {} if case in LARGE else team["reference"].run(case.name, options.seconds)
     bound = reference.get("lower_bound", -math.inf)
     target = bound / (1 - GAPS[-1]) if bound > 0 else -math.inf
-    if case in MEMORY:
+    if case in (*MEMORY, *LARGE):
         for worker in team.values():
             worker.close()
     runs = interleaved(team, case.name, solvers, seconds=options.seconds, target=target, repeats=options.repeats)
@@ -59,6 +63,7 @@ def summary(
 ) -> Record:  # fmt: skip
     """One line of the results."""
     first, proven = records[0], solver.startswith("convexnet")
+    alone = case in (*MEMORY, *LARGE) and first.get("fresh")
     times = {
         f"{clock}_{gap:.0e}": median_time(records, gap, bound, column, proven=proven)
         for column, clock in enumerate(("cpu", "wall")) for gap in GAPS
@@ -70,7 +75,7 @@ def summary(
         "case": case.name, "solver": solver, "gates": case.n_gates, "loss": case.loss, "group": case.group,
         "ratio": case.ratio, "threads": options.threads, "repeats": len(records), "seconds": options.seconds,
         "bound": bound, **times, **{key: first[key] for key in keys if key in first},
-        **({"grown_mb": first["peak_mb"] - first["base_mb"]} if first.get("fresh") else {}), "versions": versions(),
+        **({"grown_mb": first["peak_mb"] - first["base_mb"]} if alone else {}), "versions": versions(),
     }  # fmt: skip
 
 
@@ -89,25 +94,26 @@ def printed(records: list[Record]) -> str:
     return "\n".join(lines)
 
 
-def parsed(description: str, peers: tuple[str, ...], ours: tuple[str, ...], name: str) -> argparse.Namespace:
+def parsed(description: str, peers: tuple[str, ...], name: str) -> argparse.Namespace:
     """The options that the programs share."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--cases", nargs="*", default=[""], help="parts of the names; '=NAME' for a whole name")
-    parser.add_argument("--peers", nargs="*", default=list(peers), help="parts of the names of the peers; none")
-    parser.add_argument("--ours", nargs="*", default=list(ours), help="solvers of this package")
+    parser.add_argument("--peers", nargs="*", help="parts of the names of the peers; none")
+    parser.add_argument("--ours", nargs="*", default=["convexnet"], help="solvers of this package; convexnet fista")
     parser.add_argument("--seconds", type=float, default=60.0, help="CPU seconds for each run")
     parser.add_argument("--repeats", type=int, default=3, help="runs; those of more than 10 s are not repeated")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", type=Path, help=f"folder for {name}.json; lines of the same case are replaced")
     options = parser.parse_args()
-    options.peers = chosen(list(peers), options.peers)
+    if options.peers is not None:
+        options.peers = chosen(list(peers), options.peers)
     return options
 
 
 def measure(cases: list[GatedCase], options: argparse.Namespace, name: str) -> None:
     """Race, print and save case by case."""
     records: list[Record] = []
-    with workers("gated", ["reference", *options.ours, *options.peers], options.threads) as team:
+    with workers("gated", ["reference", *options.ours, *PEERS], options.threads) as team:
         for case in cases:
             new = race(case, solvers_for(case, options.ours, options.peers), team, options)
             for record in new:
@@ -118,7 +124,7 @@ def measure(cases: list[GatedCase], options: argparse.Namespace, name: str) -> N
 
 
 def main() -> None:
-    options = parsed(__doc__.splitlines()[0], PEERS, ("convexnet", "convexnet fista"), "gated")
+    options = parsed(__doc__.splitlines()[0], PEERS, "gated")
     known = {case.name: case for case in (*GATED, *LARGE, *MEMORY)}
     usual = [case.name for case in GATED]
     names = usual if options.cases == [""] else chosen(list(known), options.cases)

@@ -15,9 +15,7 @@ from gated import measure, parsed
 
 
 def main() -> None:
-    options = parsed(
-        __doc__.splitlines()[0], ("cvxpy clarabel", "cvxpy scs"), ("convexnet", "convexnet fista"), "outputs"
-    )
+    options = parsed(__doc__.splitlines()[0], ("cvxpy clarabel", "cvxpy scs"), "outputs")
     known = {case.name: case for case in OUTPUTS}
     measure([known[name] for name in chosen(list(known), options.cases)], options, "outputs")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -133,7 +134,10 @@ class Certificate:
         ]
         if self.listed_lower_bound is not None and self.listed_gap is not None:
             bound, gap = rounded_down(self.listed_lower_bound), self.listed_gap
-            lines.append(f"  lower bound, listed patterns only  {bound}   (relative gap {gap:.2e})")
+            # A network with other patterns may be better than every listed one.
+            outside = math.isinf(gap) and self.upper_bound < self.listed_lower_bound < math.inf
+            relation = "the network is outside the list" if outside else f"relative gap {gap:.2e}"
+            lines.append(f"  lower bound, listed patterns only  {bound}   ({relation})")
         if self.improved_objective is not None:
             lines.append(f"  objective of the better network    {self.improved_objective:.9g}")
         if self.misfit > 0:

@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 __all__ = ["check_groups", "price_gated"]
 
 _EPS = float(np.finfo(np.float64).eps)
+_TINY = float(np.finfo(np.float64).tiny)
 GROUPS = ("nuclear", "frobenius")
-_CHUNK_ENTRIES = 4_000_000
-"""Entries of the gate blocks that are expanded to floats at a time."""
+_CHUNK_ENTRIES = 500_000
+"""Gates, or products of data and dual vectors, that are held as floats at a time."""
 
 
 def check_groups(problem: TrainingProblem, group: str) -> None:
@@ -82,23 +83,42 @@ def price_gated(problem: TrainingProblem, nu: np.ndarray, patterns: Any, *, grou
     check_groups(problem, group)
     gates = pattern_matrix(problem.extended, patterns)
     nu = np.asarray(nu, dtype=np.float64)
-    X, outputs = problem.extended, np.atleast_2d(nu.T).T if nu.ndim > 1 else nu[:, None]
-    value, atom = -1.0, np.zeros(X.shape[1])
-    width = max(1, _CHUNK_ENTRIES // problem.n)
-    for first in range(0, gates.shape[1], width):
-        gate = gates[:, first : first + width].astype(np.float64)
-        if problem.kappa != 0:
-            gate = np.where(gate > 0, 1.0, problem.kappa)
-        blocks = np.stack([X.T @ (column[:, None] * gate) for column in outputs.T], axis=2)
-        sizes = _dual_norms(problem, blocks, group)
-        best = int(np.argmax(sizes))
-        if sizes[best] > value:
-            value, atom = float(sizes[best]), _direction(blocks[:, best])
+    # Powers of two take both to size one: no square under- or overflows, and nothing is rounded.
+    X, x_exp = _unit_sized(problem.extended)
+    outputs, nu_exp = _unit_sized(nu if nu.ndim > 1 else nu[:, None])
+    blocks = _correlations(X, outputs, gates, problem.kappa)
+    sizes = _dual_norms(problem, blocks, group)
+    best = int(np.argmax(sizes))
+    atom = _direction(blocks[:, best])
     rounding = 8 * (problem.n + X.shape[1]) * _EPS * float(row_norms(outputs) @ row_norms(X))
     rounding *= np.sqrt(outputs.shape[1])
+    rounding += problem.n * X.size * outputs.shape[1] * _TINY
+    value = float(np.ldexp(sizes[best], x_exp + nu_exp))
+    bound = max(float(np.ldexp(sizes[best] + rounding, x_exp + nu_exp)), value) * (1 + 4 * _EPS)
+    bound += _TINY if sizes[best] > 0 or rounding > 0 else 0.0
     method = f"{gates.shape[1]} gates"
     work = {"seconds": time.perf_counter() - start}
-    return PricingResult(value, value + rounding, "listed", method, atom, 1, work=work)
+    return PricingResult(value, bound, "listed", method, atom, 1, work=work)
+
+
+def _unit_sized(array: np.ndarray) -> tuple[np.ndarray, int]:
+    """The array divided by a power of two to entries of at most one, and the exponent."""
+    exponent = int(np.frexp(np.max(np.abs(array), initial=0.0))[1])
+    return np.ldexp(array, -exponent), exponent
+
+
+def _correlations(X: np.ndarray, outputs: np.ndarray, gates: np.ndarray, kappa: float) -> np.ndarray:
+    """``E' S_p nu`` for all gates, (q, P, k), in chunks of rows."""
+    P, q, k = gates.shape[1], X.shape[1], outputs.shape[1]
+    total = np.zeros((q * k, P))
+    step = max(1, _CHUNK_ENTRIES // max(P, q * k))
+    for first in range(0, len(X), step):
+        part = slice(first, first + step)
+        gate = gates[part].astype(np.float64)
+        if kappa != 0:
+            gate = np.where(gate > 0, 1.0, kappa)
+        total += (X[part, :, None] * outputs[part, None, :]).reshape(-1, q * k).T @ gate
+    return np.moveaxis(total.reshape(q, k, P), 1, 2)
 
 
 def _dual_norms(problem: TrainingProblem, blocks: np.ndarray, group: str) -> np.ndarray:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..arrangements import cover_count, enumerate_patterns
+from ..arrangements._rank import rank_bounds
 from ..errors import ProblemError
 from ..networks._arrays import row_norms
 from .cells import price_cells
@@ -23,6 +24,7 @@ __all__ = ["enumerable", "null_prediction", "price_null", "reg_max"]
 
 _FITTED = 1e-9
 """Residual of the null model, relative to that of f = 0, below which it is rounding."""
+_FEW_ROWS, _RANK_WORK = 64, 1e8
 _MAX_WORK = 4_000_000
 """Pairs of a cell and an extreme ray, times the rank, that are handled in seconds."""
 
@@ -36,11 +38,18 @@ def enumerable(problem: TrainingProblem, max_cells: int = 700_000, max_bytes: in
     >>> enumerable(TrainingProblem([[0.0, 1.0], [2.0, 3.0]], [1.0, 2.0], reg=1.0))
     True
     """
-    n, q = np.unique(problem.extended, axis=0).shape
-    rank = min(n, q)
-    cells = cover_count(n, rank)
-    work = math.comb(n, rank - 1) * 2 ** (rank - 1) * rank
-    return cells <= max_cells and problem.n * cells <= max_bytes and work <= _MAX_WORK
+    rows = np.unique(problem.extended, axis=0)
+    n = len(rows)
+
+    def listable(rank: int) -> bool:
+        cells = cover_count(n, rank)
+        work = math.comb(n, max(rank - 1, 0)) * 2 ** max(rank - 1, 0) * rank
+        return cells <= max_cells and problem.n * cells <= max_bytes and work <= _MAX_WORK
+
+    # Zero, constant and repeated columns cut no cells. A few rows show that most data have too many.
+    few = rows[np.linspace(0, n - 1, min(n, _FEW_ROWS)).astype(int)]
+    sizes = np.maximum(np.abs(few).max(axis=0), 1e-300)
+    return listable(int(np.linalg.matrix_rank(few / sizes))) and listable(rank_bounds(rows, _RANK_WORK)[1])
 
 
 def null_prediction(problem: TrainingProblem) -> np.ndarray:

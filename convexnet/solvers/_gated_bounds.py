@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -39,6 +40,8 @@ class Found:
 class GatedCase:
     """A gated program: problem, gates and group norm, checked once.
 
+    ``shared`` holds what a method computes from the gates alone, for the next value of reg.
+
     Raises
     ------
     ProblemError, PatternError
@@ -53,6 +56,13 @@ class GatedCase:
         self.directions = np.asarray(patterns.witnesses) if isinstance(patterns, PatternSet) else None
         if self.directions is not None:
             _check_directions(self.rows, self.directions, self.gates)
+        self.shared: dict[str, Any] = {}
+
+    def at(self, problem: TrainingProblem) -> GatedCase:
+        """The case of a problem that differs in reg only."""
+        case = copy.copy(self)
+        case.problem = problem
+        return case
 
     @property
     def block_shape(self) -> tuple[int, ...]:

@@ -26,7 +26,9 @@ _SAMPLE, _POWER_SAMPLE = 1200, 16_384
 _LARGEST_RANK = 128
 _LEADING = 0.05
 """Singular values of the basis: squares above this part of the largest."""
-_POWER_STEPS = 8
+_POWER_STEPS, _SUBSPACE_STEPS = 6, 3
+_SMALL = 400
+"""Samples of which all eigenvectors are computed."""
 _NEWTON_STEPS = 15
 
 
@@ -121,12 +123,22 @@ def _leading(design: Gates) -> tuple[np.ndarray, np.ndarray]:
     count = min(design.n, _SAMPLE)
     some = design.subset(np.sort(rng.choice(design.n, count, replace=False)))
     E, S = some.rows, some.block(slice(None))
-    values, vectors = np.linalg.eigh((E @ E.T) * (S @ S.T))
+    kernel = (E @ E.T) * (S @ S.T)
+    values, vectors = np.linalg.eigh(kernel) if count <= _SMALL else _subspace(kernel, rng)
     values, vectors = values[::-1], vectors[:, ::-1]
     rank = int(np.sum(values[: min(_LARGEST_RANK, count // 4)] > _LEADING * max(float(values[0]), 1e-30)))
     unit = np.ascontiguousarray(vectors[:, :rank] / np.sqrt(values[:rank]))
     V = some.adjoint(unit).reshape(design.q * design.P, rank)
     return values[:rank].astype(np.float64) * (design.n / count), np.ascontiguousarray(V)
+
+
+def _subspace(kernel: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Leading eigenvalues, in ascending order, and eigenvectors of a kernel matrix, by subspace iteration."""
+    basis = rng.standard_normal((len(kernel), _LARGEST_RANK + 32)).astype(kernel.dtype)
+    for _ in range(_SUBSPACE_STEPS):
+        basis = np.linalg.qr(kernel @ basis)[0]
+    values, rotation = np.linalg.eigh(basis.T @ (kernel @ basis))
+    return values, basis @ rotation
 
 
 def _largest_rest(design: Gates, V: np.ndarray) -> float:

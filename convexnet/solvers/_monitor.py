@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from ..pricing import relative_gap
@@ -55,6 +56,14 @@ class Monitor:
         if not self.status and self.iteration >= self.max_iter:
             self.status = "iteration_limit"
         return bool(self.status)
+
+    @contextmanager
+    def interruptible(self) -> Iterator[None]:
+        """Let an interrupt from the keyboard end the block, with the status to say so."""
+        try:
+            yield
+        except KeyboardInterrupt:
+            self.status = self.status or "interrupted"
 
     def report(self, objective: float, lower_bound: float, size: int) -> None:
         """Record bounds (the best so far are kept), print them, ask the callback."""

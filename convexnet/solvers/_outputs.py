@@ -5,6 +5,10 @@ r"""Dual semismooth-Newton augmented Lagrangian method for gated programs with s
 
 for smooth losses with the nuclear or Frobenius norm of the blocks, or the sum of the l2 norms of their rows.
 
+For softmax with a skip connection no lower bound is known, so the gap stays at 1 and the status is ``stalled`` even at
+an optimum; ``work["residual"]`` of the result is the relative gap if no optimum had a larger part of the free columns
+than the weights found (or than one in each prediction). It is an estimate, not a bound.
+
 References
 ----------
 Li, Sun and Toh (2018), "A highly efficient semismooth Newton augmented Lagrangian method for solving lasso problems";
@@ -34,6 +38,10 @@ if TYPE_CHECKING:
 __all__ = ["run_outputs"]
 
 _SIGMA = 1.0
+_LARGEST_SIGMA = 1e12
+"""Relative to the size of the rows: beyond, the multipliers drown in the rounding of ``sigma S``."""
+_PATIENCE = 8
+"""Outer iterations without progress before the method gives up."""
 _INNER_STEPS = 60
 _CG_STEPS = 500
 _LOOSE = 1e-2
@@ -47,8 +55,18 @@ _DOUBLE = 3000
 
 
 def run_outputs(case: GatedCase, monitor: Monitor, start: GatedResult | None, random_state: int) -> Found:
-    """Solve a gated case with several outputs; nothing is random here."""
-    return _Solver(case, monitor).run(start)
+    """Solve a gated case with several outputs, from zero weights again if a warm start ends nowhere; nothing is random.
+
+    No lower bound is known where softmax meets a skip connection (see ``feasible_dual``). There the run ends by the
+    optimality residual ``work["residual"]``, with status ``stalled``, for nothing is proven.
+    """
+    solver = _Solver(case, monitor)
+    solver.run(start)
+    if start is not None and not monitor.status and not solver.finished:
+        warm, solver = solver, _Solver(case, monitor)
+        solver.run(None)
+        solver.join(warm)
+    return solver.found()
 
 
 class _Solver:
@@ -62,11 +80,14 @@ class _Solver:
         self.curve: Curve = curve_of(problem.loss, problem.y[self.used], weight[self.used])
         self.gates = Gates(case.rows[self.used], case.gates[self.used], problem.kappa)
         self.groups = _groups(self.gates, problem.norm, case.group)
-        self.columns, self.free_map = _free_basis(problem.free_columns[self.used], self.gates.rows)
+        self.columns, self.free_map, self.column_size = _free_basis(problem.free_columns[self.used], self.gates.rows)
         k = problem.n_outputs
         self.active, self.blocks = np.zeros(0, dtype=int), np.zeros((self.gates.q, 0, k))
         self.free = np.zeros((self.columns.shape[1], k))
-        self.sigma = 1.0
+        self.size = float(np.sum(self.curve.w * self.gates.rows**2)) / self.gates.q or 1.0
+        self.sigma, self.largest_sigma = 1.0, _LARGEST_SIGMA / self.size
+        self.provable = not (problem.skip and problem.loss.vector_only)
+        self.residual = math.inf
         self.double = len(self.used) * k <= _DOUBLE
         self.factor: Shared | None = None
         self.last_count, self.loose = 0, _LOOSE
@@ -74,23 +95,28 @@ class _Solver:
         self.best: tuple[float, np.ndarray, np.ndarray] | None = None
         self.lower, self.nu = -math.inf, np.zeros_like(problem.y)
 
-    def run(self, start: GatedResult | None) -> Found:
+    def run(self, start: GatedResult | None) -> None:
         """Outer iterations until the gap, a limit or rounding stops them."""
         self._begin(start)
-        stuck, last = 0, math.inf
-        while not self.monitor.expired() and self.used.size:
+        stuck, last, before, largest = 0, math.inf, math.inf, self.sigma
+        while self.used.size and not (self.finished or self.monitor.expired()):
             steps = self._minimise()
-            self._accept()
             gap = self._measure()
             self.work["outer"] += 1
-            stuck = 0 if gap < 0.9 * last else stuck + 1
-            last = min(gap, last)
-            if self.monitor.status or (stuck >= 8 and self.double):
+            assert self.best is not None
+            slow = gap >= 0.9 * last and self.best[0] >= 0.99 * before
+            # A larger sigma is a new attempt; there are finitely many below the cap.
+            stuck = stuck + 1 if slow and (steps is None or self.sigma <= largest) else 0
+            last, before, largest = min(gap, last), self.best[0], max(self.sigma, largest)
+            if stuck >= _PATIENCE and self.double:
                 break
-            if stuck >= 3:
-                self.double = True
-            self.sigma *= 5.0 if steps <= 4 else 2.0 if steps <= 8 else 1.0
-        return self._result()
+            self.double = self.double or stuck >= 3
+            self._adapt(steps, slow)
+
+    def _adapt(self, steps: int | None, slow: bool) -> None:
+        """The next sigma: smaller after a failure (None), larger if Newton's method was quick or little came of it."""
+        factor = 0.1 if steps is None else 5.0 if steps <= 4 else 2.0 if steps <= 8 or slow else 1.0
+        self.sigma = min(factor * self.sigma, max(self.sigma, self.largest_sigma))
 
     def _begin(self, start: GatedResult | None) -> None:
         """Zero weights or a warm start, the dual point of their predictions, and a first sigma."""
@@ -104,7 +130,9 @@ class _Solver:
             predictions = self._predict(self.active, self.blocks, self.free)
         self.state: State = self.curve.at(predictions)
         self.correlations = self.gates.adjoint(self.state.nu)
-        self.sigma = start.work.get("sigma", 1.0) / 5 if start is not None else self._first_sigma()
+        self.sigma = self._first_sigma()
+        if start is not None and self.active.size:
+            self.sigma = min(max(start.work.get("sigma", 0.0) / 5, self.sigma), self.largest_sigma)
         self._keep(self.curve.value(predictions) + self.reg * self.case.penalty(self._full()))
         self._measure()
 
@@ -114,8 +142,7 @@ class _Solver:
         From zero weights the curvature of the losses of classes says nothing about larger predictions.
         """
         if self.case.problem.loss.name in ("squared", "huber"):
-            size = float(np.sum(self.curve.w * self.gates.rows**2)) / self.gates.q
-            return _SIGMA / size if size > 0 else 1.0
+            return _SIGMA / self.size
         shrunk = self.groups.shrink(self.correlations, self.reg)
         free = self.columns.T @ self.state.nu
         largest = float(np.max(np.abs(self._predict(shrunk.active, shrunk.blocks, free)), initial=0.0))
@@ -134,8 +161,14 @@ class _Solver:
         square = shrunk.square + float(np.vdot(free, free))
         return shrunk, free, self.curve.conjugate(state) + square / (2 * self.sigma)
 
-    def _minimise(self) -> int:
-        """Newton steps on the augmented Lagrangian; returns their number."""
+    def _minimise(self) -> int | None:
+        """Newton steps on the augmented Lagrangian, then new multipliers; returns their number, None if they failed."""
+        steps = self._newton()
+        if steps is not None:
+            self.active, self.blocks, self.free = self.shrunk.active, self.shrunk.blocks, self.new_free
+        return steps
+
+    def _newton(self) -> int | None:
         self.shrunk, self.new_free, value = self._lagrangian(self.state, self.correlations)
         failures = 0
         for step in range(_INNER_STEPS):
@@ -147,10 +180,13 @@ class _Solver:
             rhs = -root.transpose(gradient)
             size = float(np.linalg.norm(rhs))
             target = self._change() / math.sqrt(self.sigma)
-            if size <= target or size <= 1e-9 * math.sqrt(abs(objective)) or failures >= 3 or self.monitor.expired():
+            unit = max(math.sqrt(abs(objective)), 1e-300)
+            if size <= max(target, 1e-9 * unit) or self.monitor.expired():
                 return step
+            if failures >= 3:
+                return None
             self.monitor.iteration += 1
-            tol = min(max(0.1 * size / math.sqrt(abs(objective)), 1e-8 if self.double else 1e-6), self.loose)
+            tol = min(max(0.1 * size / unit, 1e-8 if self.double else 1e-6), self.loose)
             new, descent = self._direction(root, rhs, gradient, tol)
             value, scale = self._search(new, value, descent)
             failures = failures + 1 if scale < 1e-4 else 0
@@ -222,10 +258,6 @@ class _Solver:
         square = self.shrunk.square + float(np.vdot(self.blocks, self.blocks)) - 2 * both
         return math.sqrt(max(square, 0.0) + float(np.sum((self.new_free - self.free) ** 2)))
 
-    def _accept(self) -> None:
-        """New multipliers."""
-        self.active, self.blocks, self.free = self.shrunk.active, self.shrunk.blocks, self.new_free
-
     def _keep(self, objective: float, shrunk: Shrunk | None = None) -> None:
         """Remember the best weights met."""
         if self.best is None or objective < self.best[0]:
@@ -239,19 +271,25 @@ class _Solver:
         return full
 
     def _measure(self) -> float:
-        """Estimate the gap; prove and report it where it has clearly improved."""
+        """Estimate the gap; prove and report it where it has clearly improved. Returns the gap to be made small."""
         assert self.best is not None
-        objective = self.best[0]
-        estimate = math.inf
-        if self.used.size and not self.columns.size:
-            norm = self.groups.dual_norm(self.correlations)
-            scale = self.curve.scale(self.state, self.reg / norm if norm > 0 else math.inf)
-            estimate = (objective - self.curve.dual(self.state, scale)) / max(abs(objective), 1e-300)
+        estimate = self._estimate() if self.used.size else math.inf
+        if not self.provable:
+            self.residual = min(self.residual, estimate)
         if self.columns.size or estimate < 0.5 * self.monitor.gap or estimate <= self.monitor.tol:
             self._prove()
         size = int(np.sum(np.any(self.best[1] != 0, axis=(0, 2))))
-        self.monitor.report(objective, self.lower, size)
-        return self.monitor.gap
+        self.monitor.report(self.best[0], self.lower, size)
+        return self.monitor.gap if self.provable else self.residual
+
+    def _estimate(self) -> float:
+        """The gap, in plain floating point, if no optimum had a larger part of the free columns than this."""
+        assert self.best is not None
+        objective, norm = self.best[0], self.groups.dual_norm(self.correlations)
+        scale = self.curve.scale(self.state, self.reg / norm if norm > 0 else math.inf)
+        free = max(float(np.linalg.norm(self.columns @ self.best[2])), math.sqrt(self.state.nu.size))
+        slack = scale * free * float(np.linalg.norm(self.columns.T @ self.state.nu)) / self.column_size
+        return (objective - self.curve.dual(self.state, scale) + slack) / max(abs(objective), 1e-300)
 
     def _prove(self) -> None:
         """Lower bound of the dual point, over the given gates."""
@@ -261,10 +299,26 @@ class _Solver:
         if lower > self.lower:
             self.lower, self.nu = lower, point
 
-    def _result(self) -> Found:
+    @property
+    def finished(self) -> bool:
+        """Whether the gap is closed, or its estimate where none can be proven."""
+        return self.residual <= self.monitor.tol or self.monitor.status == "solved"
+
+    def join(self, other: _Solver) -> None:
+        """Take over what another run of the same case found better."""
+        assert self.best is not None and other.best is not None
+        if other.best[0] < self.best[0]:
+            self.best = other.best
+        if other.lower > self.lower:
+            self.lower, self.nu = other.lower, other.nu
+        for name, count in other.work.items():
+            self.work[name] += count
+
+    def found(self) -> Found:
+        """The best weights, the dual point of the best bound, and the counts."""
         assert self.best is not None
-        free = self.free_map @ self.best[2]
-        return Found(self.best[1], free, self.nu, self.work | {"sigma": self.sigma})
+        last = {"sigma": self.sigma} | ({} if self.provable else {"residual": self.residual})
+        return Found(self.best[1], self.free_map @ self.best[2], self.nu, self.work | last)
 
 
 def _groups(gates: Gates, norm: str, group: str) -> Groups:
@@ -273,15 +327,15 @@ def _groups(gates: Gates, norm: str, group: str) -> Groups:
     return Frobenius(gates) if group == "frobenius" else Nuclear(gates)
 
 
-def _free_basis(columns: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Orthogonal columns with the span of the free ones and the size of the rows', and the way back."""
+def _free_basis(columns: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+    """Orthogonal columns with the span of the free ones and the size of the rows', the way back, and their size."""
+    size = float(np.linalg.norm(rows)) or 1.0
     if not columns.size:
-        return np.zeros((len(rows), 0)), np.zeros((columns.shape[1], 0))
+        return np.zeros((len(rows), 0)), np.zeros((columns.shape[1], 0)), size
     norms = np.maximum(np.linalg.norm(columns, axis=0), 1e-300)
-    left, size, right = np.linalg.svd(columns / norms, full_matrices=False)
-    kept = size > 1e-10 * size[0]
-    scale = max(float(np.linalg.norm(rows)), 1e-300)
-    return scale * left[:, kept], scale * (right[kept].T / size[kept]) / norms[:, None]
+    left, values, right = np.linalg.svd(columns / norms, full_matrices=False)
+    kept = values > 1e-10 * values[0]
+    return size * left[:, kept], size * (right[kept].T / values[kept]) / norms[:, None], size
 
 
 def _bound(case: GatedCase, nu: np.ndarray) -> tuple[float, np.ndarray]:

@@ -103,9 +103,12 @@ class ReluForm:
         excess *= excess
         return z, slopes, excess
 
-    def slopes(self, w: np.ndarray, kinks: Kinks) -> np.ndarray:
-        """The maximising slopes (m, n): the next ``theta``."""
-        return self._hidden(w @ self.ZT, kinks)[1]
+    def fit(self, x: np.ndarray, m: int, kinks: Kinks) -> tuple[np.ndarray, np.ndarray]:
+        """The maximising slopes (m, n), which are the next ``theta``, and the smoothed predictions (n,)."""
+        w, a, c = self.unpack(x, m)
+        hidden, slopes, excess = self._hidden(w @ self.ZT, kinks)
+        f = a @ hidden + self.Q @ c
+        return slopes, f if excess is None else f - 0.5 * kinks.widths * (a @ excess)
 
     def widths(self, w: np.ndarray, width: float) -> np.ndarray:
         """A width for each row, relative to the row and to the typical neuron ``w``."""

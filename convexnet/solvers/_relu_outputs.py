@@ -24,6 +24,7 @@ from ..pricing.dual import dual_bound, feasible_dual, relative_gap
 from ..problem import check_problem
 from ._relu_outputs_pricing import price_shared
 from ._relu_outputs_state import OutputForm, Shared
+from ._relu_outputs_units import Units
 from ._relu_result import ReluResult
 from .result import Progress
 
@@ -42,13 +43,19 @@ _ROUGH = 1e-2
 """Gap above which one of them is enough."""
 _STARTS = 128
 _MESSAGES = {
-    "solved": "no better neuron met, pricing gap (heuristic) below tol; a local method, this proves nothing",
-    "time_limit": "the time is up; the best network met, its pricing gap is heuristic",
-    "iteration_limit": "max_iter rounds are done; the best network met, its pricing gap is heuristic",
+    "solved": "pricing gap (heuristic) at most tol and all restarts done; a local method, this proves nothing",
+    "time_limit": "the time was up before all restarts were done; the best network met, its pricing gap is heuristic",
+    "iteration_limit": "max_iter rounds are done, maybe not all restarts; the best network met, its gap is heuristic",
     "callback": "the callback asked to stop; the best network met, its pricing gap is heuristic",
-    "stalled": "no further progress of the local method, pricing gap (heuristic) above tol",
+    "stalled": "all restarts done, no further progress of the local method, pricing gap (heuristic) above tol",
     "interrupted": "interrupted; the best network met, its pricing gap is heuristic",
 }
+
+
+_UNBOUNDED = (
+    "all restarts done, no better neuron met (heuristic); no lower bound is known for a loss that couples its outputs "
+    "with a skip connection, so the gap stays at 1"
+)
 
 
 class _Stopped(Exception):
@@ -75,7 +82,9 @@ def solve_relu_outputs(
     The program is that of the module: the penalty is the weight decay of the whole network, not of one network for
     each output. ``pricing_gap`` of the result compares the objective with what the dual vector would prove if the
     best neuron that the search met were the best there is. It is heuristic: :func:`convexnet.certify` looks for a
-    bound.
+    bound. For softmax with a skip connection no bound is known at all: there the gap stays at 1 and the status at
+    ``stalled``, and the message tells whether a better neuron was met. In ``solved`` and ``stalled`` all restarts are
+    done; with every other status some may be missing.
 
     Parameters
     ----------
@@ -101,6 +110,8 @@ def solve_relu_outputs(
     Returns
     -------
     ReluResult
+        ``nu`` is minus the loss gradient at the network that was last priced, moved to the nearest dual point found
+        where there is one (free columns, domain of the loss); ``n_starts`` counts random networks, so not ``start``.
 
     Raises
     ------
@@ -126,29 +137,26 @@ def solve_relu_outputs(
         )
     tol, time_limit = check_positive(tol, "tol"), check_positive(time_limit, "time_limit")
     rounds = math.inf if max_iter is None else check_count(max_iter, "max_iter")
-    search = _Search(problem, tol, time_limit, rounds, callback, verbose, np.random.default_rng(random_state))
+    units = Units(problem)
+    search = _Search(units, tol, time_limit, rounds, callback, verbose, np.random.default_rng(random_state))
     width = width or int(min(60, max(12, 4 * (problem.extended.shape[1] + problem.n_outputs))))
-    starts = 0
     try:
-        starts = 1
         search.offer(search.form.descend(search.form.start(), None, 100, search.deadline))
-        state = search.random(width) if start is None else search.form.state(start)
+        state = search.random(width) if start is None else search.form.state(units.inside(start))
         search.offer(state)
         state = search.improve(state, _FIRST)
         for _ in range(n_restarts):
-            starts += 1
             state = search.improve(search.pooled(search.best, search.random(width)), _FIRST)
         status = "solved" if search.gap <= tol else "stalled"
     except _Stopped as stopped:
         status = stopped.status
     except KeyboardInterrupt:
         status = "interrupted"
-    if status == "time_limit" and search.gap <= tol:
-        status = "solved"
-    network = search.form.network(search.best)
+    message = _UNBOUNDED if status == "stalled" and not search.bounded and search.distance <= tol else _MESSAGES[status]
+    network = units.outside(search.form.network(search.best))
     return ReluResult(
-        network, problem.objective(network), search.nu, search.gap, status, _MESSAGES[status], search.round, starts,
-        tuple(search.history), time.perf_counter() - search.started, problem,
+        network, problem.objective(network), units.nu(search.nu), search.gap, status, message, search.round,
+        search.starts, tuple(search.history), time.perf_counter() - search.started, problem,
     )  # fmt: skip
 
 
@@ -156,18 +164,30 @@ class _Search:
     """The best network so far, and what improves it."""
 
     def __init__(
-        self, problem: TrainingProblem, tol: float, time_limit: float, rounds: float,
+        self, units: Units, tol: float, time_limit: float, rounds: float,
         callback: Callable[[Progress], object] | None, verbose: bool, generator: np.random.Generator,
     ) -> None:  # fmt: skip
-        self.problem, self.tol, self.rounds, self.generator = problem, tol, rounds, generator
+        problem = units.problem
+        self.units, self.problem, self.tol, self.rounds, self.generator = units, problem, tol, rounds, generator
         self.callback, self.verbose = callback, verbose
         self.started = time.perf_counter()
         self.deadline = self.started + time_limit
         self.form = OutputForm(problem)
         self.best = self.form.start()
         self.objective = self.form.objective(self.best)
-        self.nu, self.gap, self.round = np.zeros_like(problem.y), math.inf, 0
+        self.nu, self.lower, self.round, self.starts = np.zeros_like(problem.y), -math.inf, 0, 0
+        self.bounded, self.excess = not (problem.skip and problem.loss.vector_only), math.inf
         self.history: list[Progress] = []
+
+    @property
+    def gap(self) -> float:
+        """Pricing gap (heuristic) of the best network."""
+        return relative_gap(self.objective, self.lower)
+
+    @property
+    def distance(self) -> float:
+        """The gap; where there is no bound, how far the best neuron met violates the dual constraint."""
+        return self.gap if self.bounded else self.excess
 
     def offer(self, state: Shared) -> None:
         """Keep a state if it is the best so far, or as good to rounding with fewer neurons."""
@@ -178,9 +198,10 @@ class _Search:
 
     def tell(self) -> None:
         """Record and report; stop if the callback asks for it."""
-        lower = self.objective * (1 - self.gap) if math.isfinite(self.gap) else -math.inf
         seconds = time.perf_counter() - self.started
-        progress = Progress(seconds, self.round, self.objective, lower, self.gap, len(self.best.u))
+        progress = self.units.told(
+            Progress(seconds, self.round, self.objective, -math.inf, self.gap, len(self.best.u), True)
+        )
         self.history.append(progress)
         if self.verbose:
             print(progress.line(), flush=True)
@@ -189,6 +210,7 @@ class _Search:
 
     def random(self, width: int) -> Shared:
         """Random neurons after some descent."""
+        self.starts += 1
         form, problem = self.form, self.problem
         w = self.generator.standard_normal((width, form.form.q))
         u = w @ form.form.A.T
@@ -197,6 +219,7 @@ class _Search:
             u[:, -1] = -np.einsum("ij,ij->i", problem.X[at], u[:, :-1])
         v = self.generator.standard_normal((width, form.k))
         f = form.predictions(Shared(u, v, self.best.free, u))
+        # targets are of order one (see Units): only constant ones have no spread
         size = 0.3 * max(float(np.std(problem.y)), 1e-3) / max(float(np.std(f)), 1e-300)
         state = Shared(u, size * v, self.best.free.copy(), form.slopes(u))
         return form.cleaned(form.descend(state, None, 300, self.deadline, tol=1e-7), 1e-6)
@@ -222,16 +245,16 @@ class _Search:
                 raise _Stopped("time_limit")
             gained = before - self.objective > 0.1 * self.tol * abs(self.objective)
             idle, before = 0 if gained else idle + 1, self.objective
-            if (self.gap <= self.tol and idle > 0) or idle > 3:
+            if (self.distance <= self.tol and idle > 0) or idle > 3:
                 return self.best
             state = self._grown(self.best, *violators)
-            widths = _LATER if self.gap > 1e-4 else _FINE
+            widths = _LATER if self.distance > 1e-4 else _FINE
 
     def _smoothed(self, state: Shared, widths: tuple[float, ...]) -> Shared:
         for width in widths:
             state = self.form.descend(state, width, 200, self.deadline, tol=1e-9)
             self.offer(state)
-        slack = float(np.clip(1e-3 * self.gap, 1e-12, 1e-5)) * abs(self.objective)
+        slack = float(np.clip(1e-3 * self.distance, 1e-12, 1e-5)) * abs(self.objective)
         state = self._polished(self.form.merged(state, slack))
         fewer = self.form.merged(state, slack)
         state = self._polished(fewer) if len(fewer.u) < len(state.u) else state
@@ -241,7 +264,7 @@ class _Search:
     def _polished(self, state: Shared) -> Shared:
         """Samples held on the kinks that they are near to, for several ideas of near."""
         value = self.form.objective(state)
-        for threshold in _NEAR if self.gap < _ROUGH else _NEAR[:1]:
+        for threshold in _NEAR if self.distance < _ROUGH else _NEAR[:1]:
             trial = self.form.polished(state, threshold, 150, self.deadline)
             cost = self.form.objective(trial)
             if cost < value:
@@ -253,13 +276,13 @@ class _Search:
         problem = self.problem
         residual = -self.form.loss(self.form.predictions(state))[1]
         point = feasible_dual(problem, residual.reshape(problem.y.shape))
-        N = point.nu.reshape(residual.shape)
+        self.nu = point.nu if self.bounded else residual
+        N = self.nu.reshape(residual.shape)
         atoms, outputs, values = price_shared(
             problem, N, state.u, effort * _STARTS, 10, self.generator, self.deadline
         )
         top = max(float(values.max(initial=0.0)), problem.reg)
-        self.gap = relative_gap(self.objective, dual_bound(problem, point, top)[0])
-        self.nu = point.nu
+        self.lower, self.excess = dual_bound(problem, point, top)[0], top / problem.reg - 1
         good = values > problem.reg * (1 + 1e-9)
         return atoms[good], outputs[good]
 

@@ -2,6 +2,7 @@ r"""Neurons with vector outputs: descent on balanced weights with smoothed kinks
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,8 @@ __all__ = ["OutputForm", "Shared"]
 
 _SAME_RESPONSE = 0.9
 _MOST_PAIRS = 60
+_VANISHING = 1e-200
+_Function = Callable[[np.ndarray], tuple[float, np.ndarray]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,7 +123,7 @@ class OutputForm:
             return state
         x = self._parameters(state)
         widths = None if width is None else self.form.widths(self._split(x, m)[0], width)
-        x = descend(lambda x: self._value(x, m, state.theta, widths)[:2], x, max_iter, deadline, tol=tol)[0]
+        x = descend(_settled(lambda x: self._value(x, m, state.theta, widths)[:2]), x, max_iter, deadline, tol=tol)[0]
         theta = None if widths is None else self._value(x, m, state.theta, widths)[2]
         return self._state(x, m, theta)
 
@@ -142,7 +145,7 @@ class OutputForm:
             return value, gradient
 
         x = np.concatenate([np.einsum("jab,jb->ja", P, w).ravel(), v.ravel(), c.ravel()])
-        x = descend(function, x, max_iter, deadline, tol=1e-14)[0]
+        x = descend(_settled(function), x, max_iter, deadline, tol=1e-14)[0]
         w = self._split(x, m)[0]
         return self._state(x, m, np.where(near, state.theta, np.where(w @ self.form.ZT > 0, 1.0, self.problem.kappa)))
 
@@ -227,6 +230,16 @@ class OutputForm:
         u, v = state.u.copy(), state.v.copy()
         u[i], v[i] = sign * singular[0] * left[:, 0], sign * right[0]
         return replace(state, u=u, v=v).taken(np.arange(len(u)) != j)
+
+
+def _settled(function: _Function) -> _Function:
+    """The function with gradients whose squares would vanish in floating point set to zero, where descent ends."""
+
+    def settled(x: np.ndarray) -> tuple[float, np.ndarray]:
+        value, gradient = function(x)
+        return value, gradient if float(gradient @ gradient) > _VANISHING else np.zeros_like(gradient)
+
+    return settled
 
 
 def _projector(rows: np.ndarray) -> np.ndarray:

@@ -26,13 +26,14 @@ class ReluResult:
     objective : float
         ``problem.objective(network)``.
     nu : ndarray of shape (n,) or (n, k)
-        Dual vector at the network: minus the loss gradient (for losses with kinks, one of several).
+        Dual vector of the pricing gap: minus the loss gradient (for losses with kinks, one of several) at the network
+        or at one met shortly before.
     pricing_gap : float
         Relative gap between ``objective`` and the dual value of ``nu`` scaled by the largest ``|nu . sigma(X u)|`` that
         the search met. Heuristic: a neuron that the search missed makes the true gap larger.
     status : str
-        ``solved`` (heuristic pricing gap at most tol, all restarts done), ``time_limit``, ``iteration_limit``,
-        ``callback``, ``stalled``.
+        ``solved`` (heuristic pricing gap at most tol), ``time_limit``, ``iteration_limit``,
+        ``callback``, ``interrupted``, ``stalled``.
     message : str
         The status in words.
     iterations : int
@@ -72,7 +73,8 @@ class ReluResult:
     def summary(self) -> str:
         """Return a few lines for people."""
         return (
-            f"ReLU network, trained over all activation patterns\n"
+            f"{self.problem!r}\n"
+            f"  ReLU network, trained over all activation patterns\n"
             f"  objective                {self.objective:.9g}\n"
             f"  neurons                  {self.n_neurons}\n"
             f"  pricing gap (heuristic)  {self.pricing_gap:.2g}: no proof, certify(problem, network) looks for one\n"

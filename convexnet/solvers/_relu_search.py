@@ -18,6 +18,7 @@ from ._relu_form import Kinks, ReluForm
 from ._relu_loss import shifted_problem
 from ._relu_pricing import Pricer
 from ._relu_state import appended, empty_state, merged, network_of, predictions, resized, with_slopes
+from ._tidy import tidied
 from .result import Progress
 
 if TYPE_CHECKING:
@@ -27,6 +28,11 @@ __all__ = ["FIRST_WIDTHS", "Search", "Stopped"]
 
 FIRST_WIDTHS = (0.1, 0.05, 0.02, 0.01)
 _LATER_WIDTHS = (0.01, 0.002)
+_LAST_WIDTHS = (0.005, 0.002, 0.001)
+_ROUGH = 1e-3
+"""Gap down to which rounds with many neurons are short: missing ones matter more than the accuracy of the others."""
+_SMALL, _NEWTON = 600, 1000
+"""Weights up to which Newton's method starts early, and finishes at all: larger systems cost more than long descent."""
 _FINISH = 3e-5
 """Gap from which on Newton's method takes over from descent."""
 _NOISE = 1e-9
@@ -35,7 +41,8 @@ _NOISE = 1e-9
 
 _ARCHIVE, _POINTS = 1000, 20
 """Atoms and dual vectors that are remembered."""
-_PARALLEL = 1 - 1e-7
+_PARALLEL, _NEARLY = 1 - 1e-7, 0.9995
+"""Cosine to a neuron from which a direction is that neuron, in accurate and in rough rounds."""
 _PATIENCE = 8
 """Rounds without an improvement before a run is left."""
 
@@ -65,7 +72,8 @@ class Search:
         self.network = network_of(problem, self.state)
         self.objective = problem.objective(self.network)
         self.met, self.points = np.zeros((0, self.form.q)), list[DualPoint]()
-        self.gap, self.round, self.starts = np.inf, 0, 0
+        self.gap, self.level, self.round, self.starts = np.inf, -np.inf, 0, 0
+        self.fitted: np.ndarray | None = None  # predictions of the smoothed network, if the last step smoothed
         self.shift(np.zeros(problem.n), 0.1)
 
     # ------------------------------------------------------------------------------------------------ bookkeeping
@@ -80,10 +88,9 @@ class Search:
         return True
 
     def tell(self) -> None:
-        """Report the progress."""
-        lower = self.objective * (1 - self.gap) if np.isfinite(self.gap) else -np.inf
-        seconds = time.perf_counter() - self.started
-        self.report(Progress(seconds, self.round, self.objective, lower, self.gap, self.network.n_neurons))
+        """Report the progress: the gap is that of the best network and the last dual value that was met."""
+        seconds, gap = time.perf_counter() - self.started, relative_gap(self.objective, self.level)
+        self.report(Progress(seconds, self.round, self.objective, -np.inf, gap, self.network.n_neurons, True))
 
     def check(self) -> None:
         """Raise Stopped when the time or the rounds are used up."""
@@ -150,9 +157,10 @@ class Search:
             return with_slopes(self.problem, u[keep], signs[keep], free)
         return Neurons(u[keep], signs[keep], free, np.ascontiguousarray(theta[keep].T))
 
-    def smooth(self, state: Neurons, widths: tuple[float, ...], max_iter: int = 60) -> Neurons:
+    def smooth(self, state: Neurons, widths: tuple[float, ...], max_iter: int = 0) -> Neurons:
         """Descent on the smoothed objective for each width; the slopes move after each."""
         form = self.form
+        max_iter = max_iter or int(np.clip(1500 // max(len(state.u), 1), 30 if self.gap > _ROUGH else 60, 60))
         for width in widths:
             m = len(state.u)
             self.check()
@@ -160,12 +168,16 @@ class Search:
             w, a, c = form.balanced(state.u, state.signs, state.free)
             kinks = Kinks(np.ascontiguousarray(state.theta.T), form.widths(w, width))
             x, _, _ = descend(_smoothed(form, m, kinks), form.pack(w, a, c), max_iter, self.deadline, tol=1e-9)
-            state = self._cleaned(x, m, form.slopes(form.unpack(x, m)[0], kinks))
+            slopes, self.fitted = form.fit(x, m, kinks)
+            state = self._cleaned(x, m, slopes)
             self.offer(state)
         return state
 
     def finish(self, state: Neurons, rounds: int = 12) -> Neurons:
-        """Newton's method; with a kinked loss its dual vector moves in between."""
+        """Newton's method, or long descent; with a kinked loss its dual vector moves in between."""
+        if state.u.size > _NEWTON:
+            return self.smooth(state, _LAST_WIDTHS, 150)
+        self.fitted = None
         width, now = 0.01, time.perf_counter()
         tol = float(np.clip(1e-3 * self.gap, 1e-11, 1e-7))
         limit = min(self.deadline, now + max(1.0, 0.3 * (now - self.started)))
@@ -190,15 +202,18 @@ class Search:
 
         With them the local maxima are finished exactly.
         """
-        point = feasible_dual(self.problem, -self.model.gradient(predictions(self.problem, state)))
+        # at the smoothed predictions the neurons at hand are nearly stationary: what is violated is then news
+        fitted = predictions(self.problem, state) if self.fitted is None else self.fitted
+        point = feasible_dual(self.problem, -self.model.gradient(fitted))
         current = state.u / np.maximum(_norms(state.u), 1e-300)
         near = current if extra is None else np.vstack([extra / np.maximum(_norms(extra), 1e-300), current])
-        atoms, signs, values = self.pricer.search(point.nu, near, count, 24, self.deadline)
+        atoms, signs, values = self.pricer.search(point.nu, near, count, 48, self.deadline)
         if extra is not None:
             more = self.pricer.exact(point.nu, np.vstack([atoms, near]), 64, 8, self.deadline)
             atoms, signs, values = (np.concatenate(pair) for pair in zip((atoms, signs, values), more, strict=True))
         self.met = np.vstack([atoms, self.met])[:_ARCHIVE]
         self.gap, self.points = self._gap(point), [point, *self.points[:_POINTS]]
+        self.level = self.objective * (1 - self.gap) if np.isfinite(self.gap) else -np.inf
         self.round += 1
         self.tell()
         violating = values > self.problem.reg * (1 + _NOISE)
@@ -212,17 +227,9 @@ class Search:
 
     def tidy(self) -> None:
         """Leave out neurons that the best network can do without at no cost: dust, twins, dependent ones."""
-        problem, network = self.problem, self.network
-        free = {(True, True): "skip", (True, False): "linear", (False, True): "intercept"}
-        kind = free.get((problem.skip, problem.intercept))
-        candidates = [network.pruned(1e-9), network.pruned(1e-9).merged(problem.bias, problem.X)]
-        if network.n_neurons <= problem.n or self.deadline - time.perf_counter() > 1:
-            candidates.append(candidates[1].reduced(problem.X, problem.bias, problem.norm, kind))
-        for candidate in candidates:
-            fewer = candidate.n_neurons < self.network.n_neurons
-            if fewer and problem.objective(candidate) <= self.objective * (1 + 1e-12):
-                self.network = candidate.balanced(problem.bias, problem.norm)
-        self.objective = problem.objective(self.network)
+        cheap = self.network.n_neurons <= self.problem.n or self.deadline - time.perf_counter() > 1
+        self.network = tidied(self.problem, self.network, reduce=cheap)
+        self.objective = self.problem.objective(self.network)
 
     def outcome(self) -> tuple[float, np.ndarray]:
         """The smallest gap of the last dual vectors, judged by all atoms met, and the vector."""
@@ -242,13 +249,15 @@ class Search:
             idle = 0 if self.objective < value - 1e-11 * abs(value) else idle + 1
             value = self.objective
             if accurate and self.problem.objective(network_of(self.problem, state)) > value * (1 + 1e-12):
-                state = self.state  # Newton's method may end in a worse stationary point
+                state, self.fitted = self.state, None  # Newton's method may end in a worse stationary point
             atoms, signs = self.price(state, 256)
             if accurate and (self.gap <= self.tol or not len(atoms)):
                 break
-            accurate = self.gap < _FINISH or previous - value < 1e-7 * abs(value)
+            small = state.u.size < _SMALL
+            slow = previous - value < (1e-6 if small else 1e-7) * abs(value)
+            accurate = slow or self.gap < (10 if small else 1) * _FINISH
             previous = value
-            state = self.grown(state, *_apart(state, atoms, signs))
+            state = self.grown(state, *_apart(state, atoms, signs, _PARALLEL if accurate else _NEARLY))
             newton = accurate and idle % 2 == 0
             state = self.finish(state, 12 + 12 * idle) if newton else self.smooth(state, _LATER_WIDTHS)
         return state
@@ -265,17 +274,20 @@ class Search:
 
     def grown(self, state: Neurons, atoms: np.ndarray, signs: np.ndarray) -> Neurons:
         """More neurons, with the best amplitudes of all."""
+        self.fitted = None
         state = resized(self.model, appended(self.problem, state, 1e-9 * atoms, signs), self.deadline)
         self.offer(state)
         return state
 
 
-def _apart(state: Neurons, atoms: np.ndarray, signs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _apart(
+    state: Neurons, atoms: np.ndarray, signs: np.ndarray, parallel: float
+) -> tuple[np.ndarray, np.ndarray]:
     """Atoms that are not the neurons at hand: better values there are accuracy, not a better neuron."""
     if not len(atoms) or not len(state.u):
         return atoms, signs
     cosines = (atoms / _norms(atoms)) @ (state.u / _norms(state.u)).T
-    same = (cosines > _PARALLEL) & (signs[:, None] == state.signs)
+    same = (cosines > parallel) & (signs[:, None] == state.signs)
     return atoms[~same.any(axis=1)], signs[~same.any(axis=1)]
 
 

@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 __all__ = ["run_ssnal"]
 
 _EPS = float(np.finfo(np.float64).eps)
-_SIGMA = 30.0
 _WARM_SIGMA = 0.04
 """Share of the last sigma with which a warm start begins."""
 _INNER_STEPS = 60
@@ -47,13 +46,16 @@ _SEARCH_STEPS = 40
 _SHORT = 0.1
 _PATIENCE = 12
 """Outer iterations without a better gap after which the method has stalled."""
+_NEAR = 0.1
+"""Gap above which it takes three times as many: a small sigma may tell little about the dual for long."""
 _LARGEST_SIGMA = 1e14
 
 
 def run_ssnal(case: GatedCase, monitor: Monitor, start: GatedResult | None, random_state: int) -> Found:
     """Solve a gated case; nothing is random here."""
     method = _Ssnal(case, monitor, start)
-    method.run()
+    with monitor.interruptible():
+        method.run()
     return Found(method.blocks, method.coefficients, method.nu, method.work)
 
 
@@ -94,21 +96,28 @@ class _Ssnal:
         rows = case.rows[self.kept]
         self.scale = _power_of_two(float(np.max(row_norms(rows.T), initial=0.0)))
         self.reg = problem.reg / self.scale
-        self.gates = Gates(rows / self.scale, case.gates[self.kept], problem.kappa)
-        self.design = Design(self.gates)
         self.free, self.free_map = _basis(problem.free_columns[self.kept])
-        self.system = NewtonSystem(self.design, self.free, self.loss.weight if self.loss.quadratic else None)
+        self.system = case.shared.get("newton") or self._first_system(rows)
+        self.system.reset()
+        self.design, self.gates = self.system.design, self.system.design.gates
         self.reach = float(np.linalg.norm(row_norms(self.gates.rows))) * max(1.0, abs(problem.kappa))
-        self.sigma = _SIGMA / self.loss.curvature_scale
+        self.sigma = self.loss.first_sigma / self.loss.curvature_scale
         self.W = np.zeros((self.gates.q, self.gates.P))
         self.c = np.zeros(self.free.shape[1])
         self.outer = 0
         self.direct = self.loss.exact and not self.free.size  # alpha scaled to feasibility is a dual point
-        self.looseness = 2.0 if self.direct else 1.0
+        self.looseness = self.loss.looseness if self.direct else 1.0
         self.best_value, self.best_bound = math.inf, -math.inf
         self.best = (self.W, self.c)
         self.nu = np.zeros(problem.n)
         self.alpha, self.S, self.drift = self._cold() if start is None else self._warm(start)
+
+    def _first_system(self, rows: np.ndarray) -> NewtonSystem:
+        """The design and its products, which the next solve over these gates takes up."""
+        gates = Gates(rows / self.scale, self.case.gates[self.kept], self.problem.kappa)
+        curvature = self.loss.weight if self.loss.quadratic else None
+        self.case.shared["newton"] = system = NewtonSystem(Design(gates), self.free, curvature)
+        return system
 
     def _cold(self) -> tuple[np.ndarray, np.ndarray, float]:
         """Alpha along minus the gradient at zero, scaled to feasibility: few gates become active at first."""
@@ -146,7 +155,8 @@ class _Ssnal:
             self._certify(True)
             stalls = 0 if self.monitor.gap < 0.9 * last else stalls + 1
             last = min(last, self.monitor.gap)
-            if stalls >= _PATIENCE and not self.monitor.status:
+            patience = _PATIENCE if self.monitor.gap < _NEAR else 3 * _PATIENCE  # sigma has to grow first
+            if stalls >= patience and not self.monitor.status:
                 self.monitor.status = "stalled"
             factor = 5.0 if steps <= 4 else 2.0 if steps <= 8 else 1.0
             self.sigma = min(self.sigma * factor, _LARGEST_SIGMA / self.loss.curvature_scale)
@@ -196,7 +206,7 @@ class _Ssnal:
         change = float(np.sum((point.W - self.W) ** 2) + np.sum((point.free - self.c) ** 2)) / self.sigma
         change = math.sqrt(change + self.loss.change(point.alpha))
         # Z = W + sigma S is known to eps |Z|, and so are the predictions of its shrunk columns.
-        total = float(np.sum(row_norms(point.W[:, point.active.groups].T))) + self.sigma * self.reg * point.design.width
+        total = float(np.sum(point.active.norms)) + self.sigma * self.reg * point.design.width
         rounding = _EPS * total * self.reach * math.sqrt(float(np.max(point.curvature)))
         return size <= (rounding if first else max(self.looseness * change, rounding))
 
@@ -254,7 +264,7 @@ class _Ssnal:
     def _record(self, point: _Point) -> None:
         """Keep the best weights and dual vector; certify once their gap looks closed."""
         value = self.problem.loss.value(point.fit, self.loss.y, self.loss.weight)
-        value += self.reg * float(np.sum(row_norms(point.W[:, point.active.groups].T, self.problem.norm)))
+        value += self.reg * float(np.sum(point.active.norms))
         if value < self.best_value:
             self.best_value, self.best = value, (point.W, point.free)
         if self.direct and value - self._estimate() <= self.monitor.tol * value:

@@ -29,18 +29,16 @@ class Gram:
     design : Design
     root : ndarray of shape (n,)
         Root of the curvature of the loss.
+
+    ``size`` columns have known products; the arrays have room for more.
     """
 
     def __init__(self, design: Design, root: np.ndarray) -> None:
         self.design, self.root = design, root
         self.place = np.full(design.gates.P, -1)
-        self.columns = np.zeros((0, design.gates.n))
-        self.products = np.zeros((0, 0))
-
-    @property
-    def size(self) -> int:
-        """Columns whose products are known."""
-        return len(self.columns)
+        self.size = 0
+        self.columns = np.empty((0, design.gates.n))
+        self.products = np.empty((0, 0))
 
     def missing(self, groups: np.ndarray) -> int:
         """Columns of these gates whose products are not known."""
@@ -50,8 +48,10 @@ class Gram:
         """``M^-1 / sigma + C`` (m, m), columns gate by gate."""
         self._add(active.groups[self.place[active.groups] < 0])
         q, J = active.unit.shape
-        index = (self.place[active.groups][:, None] * q + np.arange(q)).ravel()
-        matrix = np.take(np.take(self.products, index, axis=0), index, axis=1)
+        place = self.place[active.groups]
+        rows = (place[:, None] * q + np.arange(q)).ravel()
+        pieces = self.products.reshape(-1, q)  # of q neighbours in a row: one gate's
+        matrix = np.take(pieces, rows[:, None] * (len(self.products) // q) + place, axis=0).reshape(len(rows), -1)
         keep, unit = np.maximum(1 - active.shrink, _SMALLEST), active.unit.T
         inverse = -((1 - keep) / (keep * sigma))[:, None, None] * (unit[:, :, None] * unit[:, None, :])
         inverse[:, np.arange(q), np.arange(q)] += (1 / (keep * sigma))[:, None]
@@ -66,12 +66,21 @@ class Gram:
         rows = np.ascontiguousarray((self.design.gates.rows * self.root[:, None]).T)
         block = self.design.gates.block(groups).T
         fresh = (block[:, None, :] * rows).reshape(-1, rows.shape[1])
-        old = self.size
+        old, new = self.size, self.size + len(fresh)
+        self._make_room(new)
+        self.columns[old:new] = fresh
+        self.products[old:new, old:new] = fresh @ fresh.T
+        self.products[old:new, :old] = fresh @ self.columns[:old].T
+        self.products[:old, old:new] = self.products[old:new, :old].T
         self.place[groups] = old // len(rows) + np.arange(len(groups))
-        self.columns = np.concatenate([self.columns, fresh])
-        products = np.empty((self.size, self.size))
-        products[:old, :old] = self.products
-        products[old:, old:] = fresh @ fresh.T
-        products[old:, :old] = fresh @ self.columns[:old].T
-        products[:old, old:] = products[old:, :old].T
-        self.products = products
+        self.size = new
+
+    def _make_room(self, size: int) -> None:
+        """Arrays for at least ``size`` columns."""
+        if size <= len(self.columns):
+            return
+        room = min(2 * size, self.design.gates.q * self.design.gates.P)
+        columns, products = np.empty((room, self.columns.shape[1])), np.empty((room, room))
+        columns[: self.size] = self.columns[: self.size]
+        products[: self.size, : self.size] = self.products[: self.size, : self.size]
+        self.columns, self.products = columns, products

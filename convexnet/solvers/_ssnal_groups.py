@@ -31,14 +31,14 @@ def proximal(Z: np.ndarray, threshold: float, norm: str) -> tuple[np.ndarray, L2
     chosen = Z[:, groups]
     W = np.zeros_like(Z)
     W[:, groups] = chosen * (1 - shrink)
-    return W, L2Active(groups, shrink, chosen / sizes[groups])
+    return W, L2Active(groups, shrink, chosen / sizes[groups], sizes[groups] * (1 - shrink))
 
 
 def _soft(Z: np.ndarray, threshold: float) -> tuple[np.ndarray, L1Active]:
     W = np.sign(Z) * np.maximum(np.abs(Z) - threshold, 0.0)
     active = W != 0
     groups = np.flatnonzero(active.any(axis=0))
-    return W, L1Active(groups, active[:, groups])
+    return W, L1Active(groups, active[:, groups], np.abs(W[:, groups]).sum(axis=0))
 
 
 def dual_norms(S: np.ndarray, norm: str) -> float:
@@ -49,10 +49,13 @@ def dual_norms(S: np.ndarray, norm: str) -> float:
 
 
 class L2Active:
-    """Derivative of the proximal step of l2 groups: active groups J, ``t`` (J,), unit vectors ``unit`` (q, J)."""
+    """Derivative of the proximal step of l2 groups: active groups J, ``t`` (J,), unit vectors ``unit`` (q, J).
 
-    def __init__(self, groups: np.ndarray, shrink: np.ndarray, unit: np.ndarray) -> None:
-        self.groups, self.shrink, self.unit = groups, shrink, unit
+    ``norms`` (J,) are those of the new columns.
+    """
+
+    def __init__(self, groups: np.ndarray, shrink: np.ndarray, unit: np.ndarray, norms: np.ndarray) -> None:
+        self.groups, self.shrink, self.unit, self.norms = groups, shrink, unit, norms
 
     @property
     def rank(self) -> int:
@@ -94,10 +97,10 @@ class L2Active:
 
 
 class L1Active:
-    """Derivative of soft thresholding: active groups J and the entries ``mask`` (q, J) that are not zero."""
+    """Derivative of soft thresholding: active groups J, the entries ``mask`` (q, J) that are not zero, l1 norms."""
 
-    def __init__(self, groups: np.ndarray, mask: np.ndarray) -> None:
-        self.groups, self.mask = groups, mask
+    def __init__(self, groups: np.ndarray, mask: np.ndarray, norms: np.ndarray) -> None:
+        self.groups, self.mask, self.norms = groups, mask, norms
 
     @property
     def rank(self) -> int:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["DUAL_LOSSES", "DualLoss", "dual_loss"]
 
 _SMALLEST = 1e-280
-_SHORT_OF_ONE = 2.0**-54
+_SHORT_OF_ONE = 2.0**-53
 
 
 class DualLoss:
@@ -30,6 +30,10 @@ class DualLoss:
 
     quadratic = True
     """Whether the curvature is constant."""
+    first_sigma = 30.0
+    """First penalty of the multipliers, times the typical curvature."""
+    looseness = 2.0
+    """How far psi is minimised for the next multipliers, relative to their change."""
 
     def __init__(self, problem: TrainingProblem, kept: np.ndarray | slice) -> None:
         self.y = problem.y[kept]
@@ -126,6 +130,8 @@ class DualLogistic(DualLoss):
     """Logistic loss with labels -1/+1: ``alpha_i = y_i w_i q_i``, ``0 < q_i < 1``."""
 
     quadratic = False
+    first_sigma = 3.0
+    looseness = 4.0
 
     @property
     def curvature_scale(self) -> float:

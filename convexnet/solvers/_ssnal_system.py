@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.linalg import get_lapack_funcs
+from scipy.linalg import get_blas_funcs, get_lapack_funcs
 
 from ._cg import NewtonCG
 from ._ssnal_design import ActiveDesign, Design
@@ -28,7 +28,9 @@ __all__ = ["NewtonSystem"]
 _LARGEST_ENTRIES = 40_000_000
 """Entries of the largest matrix that is formed."""
 _CG_STEPS = 500
-_WEIGHT_SPACE = 40.0
+_LOOSE = 0.03
+"""Accuracy beyond which conjugate gradients in weight space cost more than another Newton step."""
+_WEIGHT_SPACE = 150.0
 """Steps that a factor may cost before conjugate gradients in weight space are tried instead."""
 _LARGEST_PRODUCTS = 8
 """Columns whose inner products are kept, in multiples of the number of rows."""
@@ -104,6 +106,10 @@ class NewtonSystem:
         self.factor: Solve | None = None
         self.large: NewtonCG | None = None
         self.expected = np.inf
+        self.reset()
+
+    def reset(self) -> None:
+        """Count anew; a new problem over the same gates may need other accuracy."""
         self.double = False
         self.counts = {"cg": 0.0, "factorizations": 0.0}
 
@@ -133,13 +139,16 @@ class NewtonSystem:
 
     def _known(self, active: L2Active) -> bool:
         """Whether a matrix from inner products of columns is cheapest; new ones may be needed again."""
-        if self.gram is None or active.rank > self.design.gates.n:
+        gates = self.design.gates
+        # Where all weights together are few, every product is used again and again; else only small matrices pay.
+        most = gates.n if gates.P * gates.q <= 1.5 * gates.n else gates.n / 2
+        if self.gram is None or active.rank > most:
             return False
-        n, m, missing = self.design.gates.n, active.rank, self.gram.missing(active.groups)
+        n, m, missing = gates.n, active.rank, self.gram.missing(active.groups)
         total = self.gram.size + missing
-        if total > max(_LARGEST_PRODUCTS * n, m):
+        if total > max(_LARGEST_PRODUCTS * n, m) or max(n, total) * total > _LARGEST_ENTRIES:
             return False
-        work = m**3 / 3 / _FACTORS + 4 * m * m / _ENTRIES + 6 * _CALL
+        work = m**3 / 3 / _FACTORS + 4 * m * m / _ENTRIES
         work += _REUSED * 2 * n * missing * (total - missing / 2) / _MULTIPLIES
         return work <= self._square_cost(active)
 
@@ -163,8 +172,8 @@ class NewtonSystem:
         with np.errstate(divide="ignore"):
             inverse = 1 / system.root**2
         p, steps = self.large.solve(
-            inverse, system.active.groups, system.sigma * ridge, system.sigma * pull, unit, gradient, tol=accuracy,
-            free_weight=system.sigma, max_iter=_CG_STEPS, expired=expired,
+            inverse, system.active.groups, system.sigma * ridge, system.sigma * pull, unit, gradient,
+            tol=max(accuracy, _LOOSE), free_weight=system.sigma, max_iter=_CG_STEPS, expired=expired,
         )  # fmt: skip
         self.counts["cg"] += steps
         return p
@@ -191,30 +200,33 @@ class NewtonSystem:
         """Seconds of a conjugate gradient step in single precision."""
         n, q, J = self.design.gates.n, self.design.gates.q, len(active.groups)
         own = min(n, active.rank + self.free.shape[1])
-        work = 2 * n * q * J / _SKINNY + 2 * own * own / _ENTRIES + 2 * n * q / _ENTRIES
+        work = 2 * n * q * J / _SKINNY + 0.5 * own * own / _ENTRIES + 2 * n * q / _ENTRIES
         return work / 2 + 4 * _CALL
 
     def _factor_cost(self, active: Active, size: int) -> float:
         """Seconds of a factor with numbers of ``size`` bytes; infinite if it takes too much memory."""
+        cost = min(self._narrow_cost(active), self._square_cost(active))
+        return (size / 8) * cost + 6 * _CALL
+
+    def _narrow_cost(self, active: Active) -> float:
+        """Seconds of an m x m factor in double precision."""
         n, m = self.design.gates.n, active.rank + self.free.shape[1]
-        if m < n:
-            work = n * m * m / _MULTIPLIES + m**3 / 3 / _FACTORS + 6 * n * m / _ENTRIES
-            entries = n * m
-        else:
-            work = self._square_cost(active) - 6 * _CALL
-            entries = n * n
-        return np.inf if entries > _LARGEST_ENTRIES else (size / 8) * work + 6 * _CALL
+        if n * m > _LARGEST_ENTRIES or m >= n:
+            return np.inf
+        return n * m * m / _MULTIPLIES + m**3 / 3 / _FACTORS + 12 * n * m / _ENTRIES
 
     def _square_cost(self, active: Active) -> float:
         """Seconds of an n x n factor in double precision."""
         n = self.design.gates.n
-        return n * n * active.products / _MULTIPLIES + n**3 / 3 / _FACTORS + 2 * n * n / _ENTRIES + 6 * _CALL
+        if n * n > _LARGEST_ENTRIES:
+            return np.inf
+        return n * n * active.products / _MULTIPLIES + n**3 / 3 / _FACTORS + 2 * n * n / _ENTRIES
 
     def _refactor(self, system: _System, dtype: Any) -> None:
         self.counts["factorizations"] += 1
-        n, m = self.design.gates.n, system.active.rank + self.free.shape[1]
+        narrow = self._narrow_cost(system.active) < self._square_cost(system.active)
         with np.errstate(over="ignore", invalid="ignore"):
-            self.factor = system.narrow(dtype) if m < n else system.square(self._kernel(dtype))
+            self.factor = system.narrow(dtype) if narrow else system.square(self._kernel(dtype))
         if self.factor is None and dtype == np.float32:
             self.double = True
             self._refactor(system, np.float64)
@@ -259,8 +271,13 @@ class NewtonSystem:
 
 def _cholesky(matrix: np.ndarray) -> Solve | None:
     """Solve with a symmetric positive definite matrix (lower triangle, overwritten); None if it is numerically not."""
-    potrf, potrs = get_lapack_funcs(("potrf", "potrs"), (matrix,))
+    (potrf,), (trsv,) = get_lapack_funcs(("potrf",), (matrix,)), get_blas_funcs(("trsv",), (matrix,))
     factor, info = potrf(matrix, lower=1, overwrite_a=1, clean=0)
     if info != 0 or not np.all(np.isfinite(np.diagonal(factor))):
         return None
-    return lambda right: potrs(factor, right.astype(factor.dtype, copy=False), lower=1)[0]
+
+    def solve(right: np.ndarray) -> np.ndarray:
+        half = trsv(factor, right.astype(factor.dtype, copy=False), lower=1)  # five times faster than potrs
+        return trsv(factor, half, lower=1, trans=1, overwrite_x=1)
+
+    return solve

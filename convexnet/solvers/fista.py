@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from ._monitor import Monitor
     from .result import GatedResult
 
-__all__ = ["run_fista"]
+__all__ = ["large", "run_fista"]
 
 _CURVATURE = {"logistic": 0.25, "softmax": 0.5}
 """Largest second derivative of a loss term where it is not one; steps are checked, so this only saves trials."""
@@ -42,7 +42,7 @@ _NEWS = 0.2
 """Bounds are proven when the gap has fallen to this part of the last proven one."""
 _METRIC_ENTRIES = 50_000_000
 """Entries of the expanded design beyond which a metric pays."""
-_SIGMA = 3000.0
+_SIGMA = 1000.0
 """Penalty for a Newton method that starts here, in units of columns of norm one."""
 _SINGLE_PATIENCE = 4
 """Checks without progress after which single precision is given up."""
@@ -51,12 +51,20 @@ _SINGLE_PATIENCE = 4
 def run_fista(case: GatedCase, monitor: Monitor, start: GatedResult | None, random_state: int) -> Found:
     """Solve a gated case; nothing is random here."""
     method = _Fista(case, monitor, start)
-    method.run()
+    with monitor.interruptible():
+        method.run()
     blocks, free = method.best
     work = {"checks": float(method.checks)}
     if monitor.gap < 1e-2:  # close enough for the Newton method to start with few, large outer steps
         work["sigma"] = _SIGMA / _CURVATURE.get(case.problem.loss.name, 1.0)
     return Found(blocks, method.free_map @ free, method.nu, work)
+
+
+def large(case: GatedCase) -> bool:
+    """Whether a metric pays: one output, l2 norms, no free columns, many entries of the expanded design."""
+    problem = case.problem
+    many = case.rows.size * case.gates.shape[1] >= _METRIC_ENTRIES
+    return many and problem.scalar and problem.norm == "l2" and not problem.free_columns.size
 
 
 class _Fista:
@@ -65,8 +73,7 @@ class _Fista:
     def __init__(self, case: GatedCase, monitor: Monitor, start: GatedResult | None) -> None:
         problem = case.problem
         self.case, self.monitor, self.problem = case, monitor, problem
-        large = case.rows.size * case.gates.shape[1] >= _METRIC_ENTRIES
-        self.use_metric = large and problem.scalar and problem.norm == "l2" and not problem.free_columns.size
+        self.use_metric = large(case)
         self.double = Gates(case.rows, case.gates, problem.kappa)
         self.gates = self.double.single() if self.use_metric else self.double
         self.W = np.zeros(case.block_shape)
@@ -223,10 +230,11 @@ class _Fista:
         self.restrict(np.union1d(kept, largest))
 
     def _prune(self, sizes: np.ndarray) -> None:
-        """Leave out slack gates at zero, without a new start, once they are many."""
+        """Leave out slack gates at zero, without a new start, once they are many; the largest always stays."""
         old = self.before[0]
         used = np.any((np.abs(self.V) + np.abs(old)).reshape(len(old), len(self.groups), -1), axis=(0, 2))
         kept = used | (sizes > 0.95 * self.problem.reg)
+        kept[np.argmax(sizes)] = True
         if kept.sum() > 0.85 * len(kept):
             return
         self.groups, self.V = self.groups[kept], self.V[:, kept]

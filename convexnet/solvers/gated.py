@@ -15,10 +15,10 @@ from .result import GatedResult, Progress
 if TYPE_CHECKING:
     from ..problem import TrainingProblem
 
-__all__ = ["solve_gated"]
+__all__ = ["solve_case", "solve_gated"]
 
 METHODS = ("auto", "ssnal", "fista")
-_MAX_ITER = {"ssnal": 2_000, "fista": 200_000}
+_MAX_ITER = {"ssnal": 2_000, "fista": 200_000, "fista+ssnal": 200_000}
 NEWTON_SCALAR = ("squared", "huber", "logistic")
 NEWTON_OUTPUTS = ("squared", "huber", "logistic", "softmax")
 
@@ -56,7 +56,8 @@ def solve_gated(
         Norm of the blocks for several outputs.
     method : {"auto", "ssnal", "fista"}
         ``ssnal``: dual semismooth-Newton augmented Lagrangian method; ``fista``: accelerated proximal gradient.
-        ``auto`` takes the first where it knows the loss.
+        ``auto`` takes the first where it knows the loss, and on large data (one output, l2 norms) starts it from the
+        second: "fista+ssnal".
     tol : float
         Relative duality gap asked for.
     time_limit : float
@@ -82,6 +83,10 @@ def solve_gated(
     PatternError
         If the patterns are empty, not 0/1, belong to other data, or a witness does not reproduce its pattern.
 
+    Notes
+    -----
+    Interrupted from the keyboard, it returns the best bounds so far with status ``interrupted``.
+
     References
     ----------
     Mishkin, Sahiner and Pilanci (2022) for the program; Li, Sun and Toh (2018) for the method.
@@ -103,9 +108,18 @@ def solve_gated(
     monitor = _monitor(tol, time_limit, callback, verbose)
     check_choice(method, "method", METHODS)
     check_count(random_state, "random_state", minimum=0)
-    case = GatedCase(problem, patterns, group)
-    name, run = _pick(problem, method)
-    monitor.max_iter = _MAX_ITER[name] if max_iter is None else check_count(max_iter, "max_iter")
+    if max_iter is not None:
+        check_count(max_iter, "max_iter")
+    return solve_case(GatedCase(problem, patterns, group), monitor, method, max_iter, start, random_state)
+
+
+def solve_case(
+    case: GatedCase, monitor: Monitor, method: str = "auto", max_iter: int | None = None,
+    start: GatedResult | None = None, random_state: int = 0,
+) -> GatedResult:  # fmt: skip
+    """Solve a case with checked options; the limits, the callback and the accuracy are the monitor's."""
+    name, run = _pick(case, method)
+    monitor.max_iter = _MAX_ITER[name] if max_iter is None else max_iter
     found = run(case, monitor, _checked_start(case, start), random_state)
     return case.result(found, monitor, name)
 
@@ -117,9 +131,9 @@ def _monitor(tol: float, time_limit: float, callback: Callable[[Progress], objec
     return Monitor(check_positive(time_limit, "time_limit"), 0, check_positive(tol, "tol"), callback, verbose)
 
 
-def _pick(problem: TrainingProblem, method: str) -> tuple[str, Callable[..., Found]]:
+def _pick(case: GatedCase, method: str) -> tuple[str, Callable[..., Found]]:
     """The method that ``auto`` stands for, and its function."""
-    loss = problem.loss
+    problem, loss = case.problem, case.problem.loss
     newton = loss.name in (NEWTON_SCALAR if problem.scalar else NEWTON_OUTPUTS)
     if not loss.smooth or (method == "ssnal" and not newton):
         known = NEWTON_SCALAR if problem.scalar else NEWTON_OUTPUTS
@@ -132,6 +146,11 @@ def _pick(problem: TrainingProblem, method: str) -> tuple[str, Callable[..., Fou
         from .fista import run_fista
 
         return "fista", run_fista
+    if method == "auto" and problem.scalar:
+        from ._large import prefers_both, run_both
+
+        if prefers_both(case):
+            return "fista+ssnal", run_both
     if problem.scalar:
         from ._ssnal import run_ssnal
 

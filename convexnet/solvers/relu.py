@@ -27,6 +27,7 @@ _MESSAGES = {
     "solved": "no better neuron met: the heuristic pricing gap is below tol; this proves nothing",
     "time_limit": "the time is up; this is the best network met",
     "iteration_limit": "max_iter rounds are done; this is the best network met",
+    "interrupted": "interrupted; this is the best network met",
     "callback": "the callback asked to stop; this is the best network met",
     "stalled": "no further progress, with a heuristic pricing gap above tol",
 }
@@ -50,11 +51,12 @@ def solve_relu(
     .. math:: \min_{m, u_j, v_j, c}\; L\Big(\sum_{j=1}^m \sigma(X u_j) v_j + F c, y\Big)
               + \mathrm{reg} \sum_{j=1}^m \|u_j\| |v_j|
 
-    A random network is trained by L-BFGS. Rounds then alternate descent on a smoothed objective whose bias vanishes at
-    fixed width (the slope of each sample at each kink is a multiplier that moves along), Newton's method on the
-    neurons, merging of twins, and pricing: directions that climb the pricing function join as new neurons. At the end
-    the neurons of further random networks join until ``n_restarts`` of them in a row change nothing. Kinked losses are
-    smoothed like the activation. The best network met is kept, by ``problem.objective``.
+    A random network is trained by L-BFGS. Rounds then alternate descent on a smoothed objective whose bias vanishes
+    at fixed width (the slope of each sample at each kink is a multiplier that moves along), near the end Newton's
+    method on the neurons (long descent if they are many), merging of twins, and pricing: directions that climb the
+    pricing function join as new neurons. At the end the neurons of further random networks join until
+    ``n_restarts`` of them in a row change nothing. Kinked losses are smoothed like the activation. The best network
+    met is kept, by ``problem.objective``.
 
     Parameters
     ----------
@@ -71,7 +73,8 @@ def solve_relu(
     width : int, optional
         Neurons of each random network; the result may have more or fewer. Default: 60, more for thousands of samples.
     n_restarts : int
-        Random networks in a row that must not improve the result before it counts as ``solved``.
+        Random networks in a row that must not improve the result before the search ends; together they get about as
+        much time as the first one took.
     callback : callable, optional
         Called with a :class:`Progress` at each improvement and each round; returning True stops the solver.
     verbose : bool
@@ -174,11 +177,15 @@ def _run(search: Search, start: ShallowNetwork | None, width: int, n_restarts: i
         first = None if start is None else state_of(search.problem, start)
         state = search.improve(search.smooth(search.begin(first, width), FIRST_WIDTHS))
         idle = 0
-        while idle < n_restarts:
+        now = time.perf_counter()
+        until = now + 3.0 + (now - search.started)  # restarts may take about as long as what came before
+        while idle < n_restarts and time.perf_counter() < until:
             search.starts += 1
             state, found = search.widen(state, search.random_state(width))
             state = search.improve(state) if found else state
             idle = 0 if found else idle + 1
     except Stopped as stopped:
         return stopped.status
+    except KeyboardInterrupt:
+        return "interrupted"
     return ""

@@ -21,6 +21,7 @@ STATUS = {
     "time_limit": "stopped at the time limit with the best bounds so far",
     "iteration_limit": "stopped at the iteration limit with the best bounds so far",
     "callback": "stopped by the callback with the best bounds so far",
+    "interrupted": "interrupted; the best bounds so far",
     "stalled": "no further progress in floating point; the bounds hold",
 }
 """What the statuses of the solvers mean."""
@@ -38,12 +39,13 @@ class Progress:
     objective : float
         Best so far.
     lower_bound : float
-        Best so far; ``-inf`` before the first one. Proven over the given gates by a gated solver; what the pricing
-        heuristic suggests, and no bound, in a ReLU solver.
+        Best so far, proven; ``-inf`` before the first one, and always in a ReLU solver, which proves none.
     gap : float
-        ``(objective - lower_bound) / objective``.
+        ``(objective - lower_bound) / objective``; the pricing gap in a ReLU solver.
     size : int
         Gates with non-zero weights, or neurons.
+    heuristic : bool
+        Whether ``gap`` is a heuristic pricing gap, which proves nothing.
     """
 
     seconds: float
@@ -52,12 +54,15 @@ class Progress:
     lower_bound: float
     gap: float
     size: int
+    heuristic: bool = False
 
     def line(self) -> str:
         """One line for a terminal."""
+        known = "" if self.heuristic else f"lower bound {rounded_down(self.lower_bound)}  "
+        gap = f"{'pricing gap (heuristic)' if self.heuristic else 'gap'} {rounded_up(self.gap, 3)}"
         return (
-            f"{self.seconds:8.2f} s  iteration {self.iteration:4d}  objective {self.objective:.9g}  "
-            f"lower bound {rounded_down(self.lower_bound)}  gap {rounded_up(self.gap, 3)}  size {self.size}"
+            f"{self.seconds:8.2f} s  iteration {self.iteration:4d}  objective {self.objective:.9g}  {known}{gap}  "
+            f"size {self.size}"
         )
 
 
@@ -84,7 +89,7 @@ class GatedResult:
         ``(objective - lower_bound) / objective``.
     nu : ndarray of shape (n,) or (n, k)
         Dual vector behind the lower bound: in the domain of the loss and orthogonal to the free columns.
-    status : {"solved", "time_limit", "iteration_limit", "callback", "stalled"}
+    status : {"solved", "time_limit", "iteration_limit", "callback", "interrupted", "stalled"}
     method : str
     iterations : int
         Newton steps (``ssnal``) or gradient steps (``fista``).

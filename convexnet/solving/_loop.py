@@ -15,9 +15,10 @@ from ..errors import ConvexNetError, TooManyCellsError
 from ..networks.activations import activate
 from ..networks.shallow import ShallowNetwork
 from ..pricing import CellPricer, PricingResult, enumerable, feasible_dual
+from ..solvers._tidy import tidied
 from ._bounding import Arm, Board
 from .dual_sources import DualSource, mixtures, network_source, relaxed_source
-from .polish import Polisher, tidied
+from .polish import Polisher
 
 if TYPE_CHECKING:
     from ..problem import TrainingProblem
@@ -45,15 +46,21 @@ _ADOPTIONS = 4
 def bound_over_all(
     problem: TrainingProblem, network: ShallowNetwork, nu: np.ndarray, *, tol: float, time_limit: float,
     random_state: int = 0,
-) -> tuple[list[tuple[np.ndarray, PricingResult]], ShallowNetwork]:  # fmt: skip
-    """Bounds over networks of every width for a network found elsewhere, and the best network met on the way."""
+) -> tuple[list[tuple[np.ndarray, PricingResult]], ShallowNetwork, bool]:  # fmt: skip
+    """Bounds over networks of every width for a network found elsewhere, the best network met on the way, and whether
+    an interrupt ended the search."""
     start = time.perf_counter()
     board = Board(problem, start, tol)
     options = {"proof": False, "memory_limit": 1_000_000_000, "backend": "auto"}
     run = Run(problem, network, board, start + time_limit, "auto", options, random_state)
-    run.search([DualSource("given", feasible_dual(problem, nu))])
+    interrupted = False
+    try:
+        run.search([DualSource("given", feasible_dual(problem, nu))])
+    except KeyboardInterrupt:
+        interrupted = True
     pricings = [] if board.best is None else [(board.best[0].point.nu, board.best[1])]
-    return pricings, tidied(problem, run.polisher.network)
+    best = run.polisher.network if run.polisher.objective < problem.objective(network) else network
+    return pricings, tidied(problem, best), interrupted
 
 
 class Run:

@@ -6,23 +6,20 @@ import math
 import time
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..arrangements import PatternSet, enumerate_patterns, sample_patterns
-from ..certificates import Certificate, certify_gated, judge
+from ..certificates import certify_gated
 from ..errors import IncompletePatternsWarning, PatternError, ProblemError, TooManyCellsError
 from ..networks.gated import GatedNetwork
-from ..networks.shallow import ShallowNetwork
-from ..pricing import CellPricer, PricingResult, enumerable, relative_gap
+from ..pricing import CellPricer, enumerable, relative_gap
 from ..pricing.gated import check_groups
 from ..solvers.result import Progress
-from ._loop import bound_over_all
-from .cell_generation import Generated, generate_cells
+from ._certified import Options, certified, final_status
+from .cell_generation import Generated, empty_network, free_fit, generate_cells
 from .master import Master
-from .polish import tidied
 from .solution import Solution
 from .starting_cells import likely_patterns
 
@@ -31,12 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = ["METHODS", "Options", "chosen_method"]
 
-Callback = Callable[[Progress], object]
-
 _PROGRAM_TOL = 1e-10
 """Accuracy asked of the conic solver when the whole program is solved at once."""
-_ADOPTIONS = 3
-"""Times that a better network met while certifying is taken over."""
 _SAMPLED = 100
 """Random patterns drawn where all of them cannot be listed."""
 _ROUNDS = 100
@@ -45,31 +38,10 @@ _FEW_CELLS = 50_000
 """Up to so many cells are listed to certify a network that was found without them."""
 _CONIC_ENTRIES = 500_000
 """Entries of the gate blocks up to which the conic program is tried where the fast solver stalls."""
-_ROUNDING = 1e-9
-"""Relative differences of objectives up to this are no improvement."""
 _SHARE = 0.8
 """Share of the time limit that the ReLU solver may take; the bound over all networks needs some too."""
-_BOUND_SHARE = 0.3
-"""Time for that bound, as a share of the ReLU solver's: longer searches are what ``certify`` is for."""
-_BOUND_SECONDS = 1.0
-"""Seconds that it may take in any case, as far as the time limit allows."""
-
-
-@dataclass(frozen=True)
-class Options:
-    """What the caller asked for, checked."""
-
-    tol: float
-    time_limit: float
-    max_iter: int | None
-    solver: str
-    random_state: int
-    callback: Callback | None
-    group: str
-    start: float
-
-    def remaining(self) -> float:
-        return max(self.time_limit - (time.perf_counter() - self.start), 0.05)
+_LIST_SHARE = 0.9
+"""The same for methods over an incomplete list."""
 
 
 # ------------------------------------------------------------------------------------------------ which one, over what
@@ -99,7 +71,7 @@ def chosen_method(
 def _all_patterns(problem: TrainingProblem, options: Options) -> PatternSet | None:
     """Every pattern, or None if time runs out."""
     try:
-        return enumerate_patterns(problem.extended, time_limit=options.time_limit / 2)
+        return enumerate_patterns(problem.extended, time_limit=max(0.5 * options.left(), 0.01))
     except TooManyCellsError:
         return None
 
@@ -115,7 +87,7 @@ def _listed(problem: TrainingProblem, patterns: PatternSet | None, options: Opti
         patterns = _all_patterns(problem, options)
     if patterns is not None:
         return patterns
-    sampled = likely_patterns(problem, _SAMPLED, options.random_state, options.time_limit / 4)
+    sampled = likely_patterns(problem, _SAMPLED, options.random_state, max(options.left() / 4, 0.01))
     if not sampled.complete:
         warnings.warn(
             f"Too many activation patterns to list all: {len(sampled)} were chosen, so the result is judged over these "
@@ -130,20 +102,27 @@ def _listed(problem: TrainingProblem, patterns: PatternSet | None, options: Opti
 def _solve_cells(problem: TrainingProblem, patterns: PatternSet | None, options: Options) -> Solution:
     patterns = _listed(problem, patterns, options)
     pricer = CellPricer(problem, patterns)
+    share = 1.0 if pricer.complete else _LIST_SHARE
     found = generate_cells(
-        problem, patterns, pricer=pricer, tol=options.tol, time_limit=options.remaining(), solver=options.solver,
-        random_state=options.random_state, callback=options.callback, max_iter=options.max_iter or _ROUNDS,
+        problem, patterns, pricer=pricer, tol=options.tol, time_limit=share * options.remaining(),
+        solver=options.solver, random_state=options.random_state, callback=options.callback,
+        max_iter=options.max_iter or _ROUNDS,
     )  # fmt: skip
-    return _certified(problem, patterns, pricer, found, "cells", options)
+    return certified(problem, patterns, pricer, found, "cells", options)
 
 
 def _solve_program(problem: TrainingProblem, patterns: PatternSet | None, options: Options) -> Solution:
     patterns = _listed(problem, patterns, options)
     master = Master(problem, patterns, options.solver, options.max_iter)
     pairs = [(cell, sign) for cell in range(len(patterns)) for sign in (1, -1)]
-    whole = master.solve(pairs, min(_PROGRAM_TOL, options.tol), options.remaining())
-    found = Generated(whole.network, whole.nu, whole.limit or "solved", ())
-    solution = _certified(problem, patterns, CellPricer(problem, patterns), found, "program", options)
+    limit = (1.0 if patterns.proven else _LIST_SHARE) * options.remaining()
+    if limit < master.setup_seconds(len(pairs)) and problem.loss.name != "interpolation":
+        found = Generated(free_fit(problem) or empty_network(problem), np.zeros_like(problem.y), "time_limit", ())
+    else:
+        whole = master.solve(pairs, min(_PROGRAM_TOL, options.tol), limit)
+        best = min((whole.network, free_fit(problem) or whole.network), key=problem.objective)
+        found = Generated(best, whole.nu, whole.limit or "solved", ())
+    solution = certified(problem, patterns, CellPricer(problem, patterns), found, "program", options)
     if options.callback is not None:
         options.callback(_last(solution))
     return solution
@@ -165,85 +144,24 @@ def _solve_relu(problem: TrainingProblem, patterns: PatternSet | None, options: 
             "method='relu' trains over all activation patterns; leave patterns out, pass all of them "
             "(enumerate_patterns), or use method='cells' to stay within a list."
         )
-    found = solve_relu(
+    fitted = free_fit(problem) if problem.norm == "l2" else None
+    if fitted is not None:  # an optimum of zero, of which no relative gap is ever small
+        found = Generated(fitted, np.zeros_like(problem.y), "solved", ())
+        return certified(problem, patterns, None, found, "relu", options, heuristic=0.0)
+    result = solve_relu(
         problem, tol=options.tol, time_limit=_SHARE * options.remaining(), max_iter=options.max_iter,
         callback=options.callback, random_state=options.random_state,
     )  # fmt: skip
-    if patterns is None and problem.scalar and enumerable(problem, max_cells=_FEW_CELLS):
-        patterns = _all_patterns(problem, options)
-    pricer = None if patterns is None else CellPricer(problem, patterns)
-    generated = Generated(found.network, found.nu, found.status, found.history)
-    heuristic = found.objective * (1 - found.pricing_gap)
-    return _certified(problem, patterns, pricer, generated, "relu", options, heuristic)
-
-
-def _certified(
-    problem: TrainingProblem,
-    patterns: PatternSet | None,
-    pricer: CellPricer | None,
-    found: Generated,
-    method: str,
-    options: Options,
-    heuristic: float | None = None,
-) -> Solution:
-    """Tidy the network, certify it, adopt a better one if certification met one."""
-    network = tidied(problem, found.network)
-    share = 1.0 if heuristic is None else _BOUND_SHARE
-    pricings, rival = _all_widths(problem, network, found, pricer, options, share)
-    if rival is not None and problem.objective(rival) >= problem.objective(network) * (1 - _ROUNDING):
-        rival = None  # the same network polished again: it would make the result depend on the clock
-
-    def judged(network: ShallowNetwork) -> Certificate:
-        limit = max(options.remaining(), 0.1 * options.time_limit)
-        return judge(
-            problem, network, nu=found.nu, tol=options.tol, time_limit=limit, pricer=pricer, pricings=pricings,
-            rival=rival,
-        )  # fmt: skip
-
-    certificate = judged(network)
-    for _ in range(_ADOPTIONS):
-        better = certificate.improved_objective
-        # Off the list a slightly better network is welcome, too.
-        wanted = heuristic is not None and better is not None and better < certificate.upper_bound * (1 - _ROUNDING)
-        if certificate.improved is None or not (certificate.verdict == "refuted" or wanted):
-            break
-        network = certificate.improved
-        certificate = judged(network)
-    return Solution(
-        network=network,
-        objective=certificate.upper_bound,
-        certificate=certificate,
-        status=_status(found.status, certificate.verdict in ("optimal", "listed")),
-        patterns=patterns,
-        history=found.history,
-        method=method,
-        problem=problem,
-        random_state=options.random_state,
-        wall_time=time.perf_counter() - options.start,
-        pricing_gap=None if heuristic is None else relative_gap(certificate.upper_bound, heuristic),
-    )
-
-
-def _status(status: str, proven: bool) -> str:
-    """``solved`` is what has been proven; otherwise why the method ended."""
-    return "solved" if proven else "not_proven" if status == "solved" else status
-
-
-def _all_widths(
-    problem: TrainingProblem, network: ShallowNetwork, found: Generated, pricer: CellPricer | None, options: Options,
-    share: float,
-) -> tuple[list[tuple[np.ndarray, PricingResult]], ShallowNetwork | None]:  # fmt: skip
-    """Where not all cells are listed: a bound over networks of every width, and a better network met on the way.
-
-    It may take a share of the time that the solve has taken so far, but no more than a fifth of what is left.
-    """
-    if (pricer is not None and pricer.complete) or problem.loss.name == "interpolation":
-        return [], None
-    spent = options.time_limit - options.remaining()
-    limit = min(0.2 * options.remaining(), max(_BOUND_SECONDS, share * spent))
-    return bound_over_all(
-        problem, network, found.nu, tol=options.tol, time_limit=limit, random_state=options.random_state
-    )
+    status, pricer = result.status, None
+    try:
+        if patterns is None and status != "interrupted" and problem.scalar and options.left() > 0:
+            patterns = _all_patterns(problem, options) if enumerable(problem, max_cells=_FEW_CELLS) else None
+        pricer = None if patterns is None else CellPricer(problem, patterns)
+    except KeyboardInterrupt:
+        status = "interrupted"
+    found = Generated(result.network, result.nu, status, result.history)
+    heuristic = result.objective * (1 - result.pricing_gap)
+    return certified(problem, patterns, pricer, found, "relu", options, heuristic)
 
 
 # ------------------------------------------------------------------------------------------------------ gated networks
@@ -301,7 +219,7 @@ def _gated_solution(
         network=network,
         objective=certificate.upper_bound,
         certificate=certificate,
-        status=_status(status, math.isfinite(certificate.gap) and certificate.gap <= options.tol),
+        status=final_status(status, math.isfinite(certificate.gap) and certificate.gap <= options.tol),
         patterns=patterns,
         history=history,
         method=method,

@@ -44,6 +44,8 @@ def check_folds(problem: TrainingProblem, folds: Any, random_state: int) -> list
         folds = _splitter(problem, int(folds), labels, random_state)
     try:
         splits = list(folds.split(problem.X, labels)) if hasattr(folds, "split") else list(folds)
+        if not splits:
+            raise ValueError("there are none")
         return [_checked(problem.n, train, test) for train, test in splits]
     except (TypeError, ValueError) as error:
         raise ProblemError(
@@ -73,41 +75,55 @@ def _checked(n: int, train: Any, test: Any) -> Split:
 
 def fold_errors(
     trace: Tracer, regs: np.ndarray, splits: list[Split], n_jobs: int, deadline: float, advance: Callable[[], None]
-) -> np.ndarray:
-    """Mean held-out loss (folds, regs) of the models trained on the other rows; NaN where time ran out."""
+) -> tuple[np.ndarray, bool]:
+    """Mean held-out loss (folds, regs) of the models trained on the other rows, NaN where time ran out or an interrupt
+    (the second value) came first."""
     from joblib import Parallel, delayed
 
     workers = min(len(splits), (os.cpu_count() or 1) if n_jobs == -1 else n_jobs)
     waves = math.ceil(len(splits) / workers)
     share = max(deadline - time.perf_counter(), 0.0) / waves
     if workers == 1:
-        rows = []
+        errors, done = np.full((len(splits), len(regs)), np.nan), False
         for number, (train, test) in enumerate(splits):
             left = max(deadline - time.perf_counter(), 0.0) / (len(splits) - number)
-            rows.append(_errors(trace, regs, train, test, left))
+            errors[number], done = _errors(trace, regs, train, test, left)
+            if done:
+                break
             advance()
-        return np.array(rows)
+        return errors, done
     tasks = [delayed(_errors)(trace, regs, train, test, share) for train, test in splits]
-    errors = np.array(Parallel(n_jobs=workers)(tasks))
+    try:
+        rows = list(Parallel(n_jobs=workers)(tasks))
+    except KeyboardInterrupt:
+        return np.full((len(splits), len(regs)), np.nan), True
     for _ in splits:
         advance()
-    return errors
+    return np.array([row for row, _ in rows]), any(interrupted for _, interrupted in rows)
 
 
-def _errors(trace: Tracer, regs: np.ndarray, train: np.ndarray, test: np.ndarray, time_limit: float) -> np.ndarray:
-    """Mean held-out loss for each value of reg, which is scaled by the share of the training rows."""
+def _errors(
+    trace: Tracer, regs: np.ndarray, train: np.ndarray, test: np.ndarray, time_limit: float
+) -> tuple[np.ndarray, bool]:
+    """Mean held-out loss for each value of reg, scaled by the share of the training rows; whether interrupted."""
     deadline = time.perf_counter() + time_limit
-    problem, part = trace.problem, trace.on_rows(train)
+    problem = trace.problem
     weight = np.ones(problem.n) if problem.sample_weight is None else problem.sample_weight
     share = float(weight[train].sum() / weight.sum())
     errors = np.full(len(regs), np.nan)
     if weight[test].sum() <= 0 or share <= 0:
-        return errors
-    for index, reg in enumerate(regs):
-        remaining = deadline - time.perf_counter()
-        if remaining <= 0:
-            break
-        network = part.point(float(reg) * share, remaining).network
-        predicted = network.predict(problem.X[test])
-        errors[index] = problem.loss.value(predicted, problem.y[test], weight[test]) / weight[test].sum()
-    return errors
+        return errors, False
+    try:
+        part = trace.on_rows(train)
+        for index, reg in enumerate(regs):
+            remaining = deadline - time.perf_counter()
+            if remaining <= 0:
+                break
+            point = part.point(float(reg) * share, remaining)
+            if point.status == "interrupted":
+                return errors, True
+            predicted = point.network.predict(problem.X[test])
+            errors[index] = problem.loss.value(predicted, problem.y[test], weight[test]) / weight[test].sum()
+    except KeyboardInterrupt:
+        return errors, True
+    return errors, False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -32,6 +32,7 @@ from .path_result import PathPoint
 
 if TYPE_CHECKING:
     from ..problem import TrainingProblem
+    from ..solvers._gated_bounds import GatedCase
     from ..solvers.result import GatedResult
 
 __all__ = ["Tracer", "tracer"]
@@ -107,6 +108,11 @@ class _Gated(Tracer):
         self.reg_max = price_gated(problem, nu, patterns, group=group).bound
         self.reg_max_kind = "exact" if problem.loss.smooth else "heuristic"
         self._last: GatedResult | None = None
+        self._case: GatedCase | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Other processes build their own products of the gates."""
+        return {**vars(self), "_case": None}
 
     def on_rows(self, rows: np.ndarray) -> _Gated:
         from ..arrangements import patterns_at
@@ -132,12 +138,14 @@ class _Gated(Tracer):
         )
 
     def _solved(self, problem: TrainingProblem, last: GatedResult | None, time_limit: float) -> GatedResult:
-        from ..solvers.gated import solve_gated
+        from ..solvers._gated_bounds import GatedCase
+        from ..solvers._monitor import Monitor
+        from ..solvers.gated import solve_case
 
-        return solve_gated(
-            problem, self.patterns, group=self.group, tol=self.tol, time_limit=time_limit, start=last,
-            random_state=self.random_state,
-        )  # fmt: skip
+        monitor = Monitor(time_limit, 0, self.tol)
+        if self._case is None:
+            self._case = GatedCase(self.problem, self.patterns, self.group)
+        return solve_case(self._case.at(problem), monitor, start=last, random_state=self.random_state)
 
     def _conic_point(self, problem: TrainingProblem, time_limit: float, start: float) -> PathPoint:
         from .front import solve

@@ -6,7 +6,7 @@ import logging
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ..arrangements import PatternSet
     from ..problem import TrainingProblem
 
-__all__ = ["Generated", "generate_cells"]
+__all__ = ["Generated", "empty_network", "free_fit", "generate_cells"]
 
 _LOG = logging.getLogger(__name__)
 _TOLERANCES = (1e-8, 1e-10, 1e-12)
@@ -92,12 +92,13 @@ def generate_cells(
     >>> result.status
     'solved'
     """
-    run = _Run(problem, patterns, pricer or CellPricer(problem, patterns), solver, time_limit, random_state)
+    run = _Run(problem, patterns, pricer or CellPricer(problem, patterns), solver, time_limit)
     try:
+        run.begin(random_state)
         status = run.rounds(max_iter, tol, max_new, callback)
         run.thin_out(tol)
     except KeyboardInterrupt:
-        if not run.history:
+        if not (run.history or run.network.n_neurons):
             raise
         status = "interrupted"
     return Generated(run.network, run.nu, status, tuple(run.history))
@@ -113,12 +114,11 @@ class _Run:
         pricer: CellPricer,
         solver: str,
         time_limit: float,
-        random_state: int,
     ) -> None:
         self.start = time.perf_counter()
         self.deadline = self.start + time_limit
         self.problem, self.patterns, self.pricer = problem, patterns, pricer
-        self.network = _empty_network(problem)
+        self.network = empty_network(problem)
         self.objective = problem.objective(self.network)
         self.nu, self.lower_bound = np.zeros_like(problem.y), -math.inf
         self.history: list[Progress] = []
@@ -126,13 +126,21 @@ class _Run:
         self.stuck = False
         self.master = Master(problem, patterns, solver)
         self.solution: MasterSolution | None = None
-        self.pairs: dict[Pair, None] = dict.fromkeys(self._first_pairs(random_state, time_limit))
+        self.pairs: dict[Pair, None] = {}
 
-    def _first_pairs(self, random_state: int, time_limit: float) -> list[Pair]:
+    def begin(self, random_state: int) -> None:
+        """Choose the pairs of the first program."""
+        fitted = free_fit(self.problem)
+        if fitted is not None:
+            self._offer(fitted)
+        self.pairs = dict.fromkeys(self._first_pairs(random_state))
+
+    def _first_pairs(self, random_state: int) -> list[Pair]:
         if self.problem.loss.name == "interpolation":
             return feasible_cells(self.problem, self.patterns)
+        left = self.deadline - time.perf_counter()
         # Over a partial list the result must have listed patterns, which a trained network has not.
-        network = trained_start(self.problem, random_state, time_limit / 4) if self.pricer.complete else None
+        network = trained_start(self.problem, random_state, max(left / 4, 0.01)) if self.pricer.complete else None
         pairs: list[Pair] = []
         if network is not None:
             self._offer(network)
@@ -150,7 +158,11 @@ class _Run:
         self, limit: int, tol: float, max_new: int, callback: Callable[[Progress], object] | None
     ) -> str:
         """Rounds until one of the limits, the tolerance or the callback ends them; returns which."""
+        if self._gap() <= tol:
+            return "solved"  # an optimum of zero, which no program meets as closely
         for _ in range(limit):
+            if self._too_late():
+                return "time_limit"
             record = self.round(tol, max_new)
             stopped = callback is not None and bool(callback(record))
             status = self.finished(tol)
@@ -188,6 +200,13 @@ class _Run:
         _LOG.info("round %d: %s", len(self.history), record)
         return record
 
+    def _too_late(self) -> bool:
+        """Whether the next program cannot be built in time; interpolation has no network before the first."""
+        left = self.deadline - time.perf_counter()
+        if self.problem.loss.name == "interpolation" and not self.history:
+            return False
+        return left < self.master.setup_seconds(len(self.pairs))
+
     def finished(self, tol: float) -> str:
         """Status if the run is over, else an empty string; tightens the master instead of spinning."""
         if self._gap() <= tol:
@@ -202,7 +221,7 @@ class _Run:
 
     def _solve_master(self) -> list[np.ndarray]:
         """Solve the program over the active pairs; offer its network and return dual vectors to price."""
-        remaining = max(self.deadline - time.perf_counter(), 0.05)
+        remaining = max(self.deadline - time.perf_counter(), 0.02)
         try:
             solution = self.master.solve(list(self.pairs), _TOLERANCES[self.accuracy], remaining)
         except SolverError as error:
@@ -215,7 +234,7 @@ class _Run:
     def thin_out(self, tol: float) -> None:
         """Replace the network by one over fewer cells if that costs at most a tenth of the tolerance."""
         remaining = self.deadline - time.perf_counter()
-        if self.solution is None or remaining <= 0:
+        if self.solution is None or remaining <= self.master.setup_seconds(1):
             return
         try:
             thin = self.master.thinned(self.solution, self.objective, 0.1 * tol * abs(self.objective), remaining)
@@ -241,7 +260,19 @@ class _Run:
         return -self.problem.gradient(network.predict(self.problem.X))
 
 
-def _empty_network(problem: TrainingProblem) -> ShallowNetwork:
+def free_fit(problem: TrainingProblem) -> ShallowNetwork | None:
+    """The network of the free terms alone where they fit the targets, so that the optimum is zero; else None."""
+    if not problem.scalar or not problem.free_columns.size or problem.loss.name == "interpolation":
+        return None
+    if rounding_of_zero(problem) == 0:
+        return None
+    root = np.ones(problem.n) if problem.sample_weight is None else np.sqrt(problem.sample_weight)
+    fit = np.linalg.lstsq(root[:, None] * problem.free_columns, root * problem.y, rcond=None)[0]
+    skip = fit[: problem.d] if problem.skip else None
+    return replace(empty_network(problem), skip=skip, intercept=float(fit[-1]) if problem.intercept else 0.0)
+
+
+def empty_network(problem: TrainingProblem) -> ShallowNetwork:
     """The network without neurons (its free terms zero)."""
     return ShallowNetwork(
         np.zeros((0, problem.d)), np.zeros(0), np.zeros(0), activation=problem.activation,

@@ -79,17 +79,28 @@ def target_value(problem: TrainingProblem, point: DualPoint, goal: float) -> flo
     >>> round(target_value(problem, feasible_dual(problem, np.array([1.0])), 1.5 * (1 - 1e-6)), 5)
     1.0
     """
-    low, high = 1e-3 * problem.reg, 1e3 * problem.reg
-
-    def proves(value: float) -> bool:
-        return dual_bound(problem, point, value)[0] >= goal
-
-    if not proves(low):
+    best, top = dual_bound(problem, point, 1e-3 * problem.reg)
+    if not best >= goal or top <= 0:
         return None
+    value = problem.reg / _least_scale(problem, point, goal, best, top) * (1 - 1e-14)
+    for step in (1e-14, 1e-12, 1e-10, 1e-8, 1e-6):  # rounding, and the cost of the slack, which grows with the scale
+        if dual_bound(problem, point, value)[0] >= goal:
+            break
+        value *= 1 - step
+    else:
+        return None
+    slack = point.pricing_slack(problem)
+    return value - slack if value > slack else None
+
+
+def _least_scale(problem: TrainingProblem, point: DualPoint, goal: float, best: float, top: float) -> float:
+    """The smallest scale of nu whose dual value is the goal: a concave function that rises up to ``top``."""
+    loss, y, weight = problem.loss, problem.y, problem.sample_weight
+    goal += max(loss.dual_bound(top * point.nu, y, weight) - best, 0.0)  # what the slack costs
+    low, high = min(1e-3, top), top
     for _ in range(80):
         middle = float(np.sqrt(low * high))
         if not low < middle < high:
             break
-        low, high = (middle, high) if proves(middle) else (low, middle)
-    slack = point.pricing_slack(problem)
-    return low - slack if low > slack else None
+        low, high = (low, middle) if loss.dual_bound(middle * point.nu, y, weight) >= goal else (middle, high)
+    return high

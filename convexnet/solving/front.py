@@ -17,7 +17,7 @@ from ..pricing.gated import GROUPS
 from ..problem import check_problem
 from ..solvers.result import Progress
 from ._methods import METHODS, Options, chosen_method
-from .solution import Solution
+from .solution import LONGER, Solution
 
 if TYPE_CHECKING:
     from ..problem import TrainingProblem
@@ -64,7 +64,8 @@ def solve(
     tol : float
         Relative gap between objective and lower bound (``relu``: by its heuristic pricing).
     time_limit : float
-        Seconds; the best network and bounds so far are returned when it runs out.
+        Seconds; the best network and bounds so far are returned when it runs out. Searches for bounds that would not
+        fit into what is left are left out: the bound is then that of singular values, or zero.
     max_iter : int, optional
         Most iterations of the method: rounds of ``cells`` (default 100) and ``relu``, Newton steps of ``gated``,
         iterations of the conic solver for the programs.
@@ -83,6 +84,8 @@ def solve(
     Returns
     -------
     Solution
+        An interrupt from the keyboard ends the method, or the search for bounds, and the best network so far is
+        returned with status ``interrupted``; before there is one (a conic program at work) it is passed on.
 
     Raises
     ------
@@ -139,7 +142,8 @@ def solve(
             raise
         solution = METHODS["cells"](problem, patterns, options)  # what the fast solver does not treat
     if solution.certificate.verdict not in ("optimal", "listed"):
-        warnings.warn(f"{solution.certificate!r}", NotCertifiedWarning, stacklevel=2)
+        hint = f"; {LONGER}" if method in ("relu", "cells", "program") else ""
+        warnings.warn(f"{solution.certificate!r}{hint}", NotCertifiedWarning, stacklevel=2)
     return solution
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 __all__ = ["Master", "MasterSolution", "Pair"]
 
 _ROW_ROUNDS = 12
+_SECONDS_PER_ENTRY = 1e-6
+"""First guess of what building a program takes before its solver can look at the clock."""
 _NEAR_ROWS = 4
 """Rows per dimension with which the cone of a cell of an incomplete list starts."""
 
@@ -51,6 +53,11 @@ class Master:
         self._complete = patterns.proven
         self._scaled, self._units = in_units_of_one(problem)
         self._rows: dict[int, np.ndarray] = {}
+        self._pace = _SECONDS_PER_ENTRY
+
+    def setup_seconds(self, n_pairs: int) -> float:
+        """Roughly the time that a program over so many pairs takes besides its solver, by those built so far."""
+        return self._pace * self.problem.extended.size * n_pairs
 
     def solve(self, pairs: list[Pair], tol: float, time_limit: float) -> MasterSolution:
         """Solve the program over ``pairs``.
@@ -63,14 +70,17 @@ class Master:
         cells = np.unique(np.array([cell for cell, _ in pairs], dtype=int))
         deadline = time.perf_counter() + time_limit
         for _ in range(_ROW_ROUNDS):
-            solution = self._solve_with_rows(pairs, cells, tol, max(deadline - time.perf_counter(), 0.05))
+            solution = self._solve_with_rows(pairs, cells, tol, deadline)
             if solution.limit or not self._add_violated_rows(solution):
                 break
+            if deadline - time.perf_counter() < self.setup_seconds(len(pairs)):
+                return replace(solution, limit="time_limit")
         return solution
 
     def _solve_with_rows(
-        self, pairs: list[Pair], cells: np.ndarray, tol: float, time_limit: float
+        self, pairs: list[Pair], cells: np.ndarray, tol: float, deadline: float
     ) -> MasterSolution:
+        start = time.perf_counter()
         positive = [cell for cell, sign in pairs if sign > 0]
         negative = [cell for cell, sign in pairs if sign < 0]
         program = build_relu(
@@ -84,12 +94,16 @@ class Master:
             # Bounds are recomputed from whatever the solver returns, so its own doubts are not passed on.
             warnings.simplefilter("ignore", InaccurateSolutionWarning)
             # ECOS has no time limit; its iterations are bounded.
-            limit = None if self.solver == "ECOS" else time_limit
+            left = max(deadline - time.perf_counter() - self.setup_seconds(len(pairs)), 0.05)
+            limit = None if self.solver == "ECOS" else left
             try:
                 status = program.solve(self.solver, tol=tol, time_limit=limit, max_iter=self.max_iter)
             except InfeasibleError as error:
                 nu = None if error.certificate is None else np.asarray(error.certificate) / self._units.y
                 raise InfeasibleError(str(error), nu) from None
+        inside = program.model.solver_stats.solve_time or 0.0
+        around = max(time.perf_counter() - start - inside, 0.0) / (self.problem.extended.size * len(pairs))
+        self._pace = max(_SECONDS_PER_ENTRY, around)
         parts = [program.block(name) for name, listed in (("V", positive), ("W", negative)) if listed]
         ordered = tuple([(cell, 1) for cell in positive] + [(cell, -1) for cell in negative])
         vectors = np.concatenate(parts, axis=1)
@@ -106,11 +120,15 @@ class Master:
         Pairs without weight are left out and pairs whose vectors nearly coincide keep the heaviest. The result is
         returned only if its objective exceeds ``objective`` by at most ``slack``.
         """
+        deadline = time.perf_counter() + time_limit
         for angle, share in ((3e-2, 3e-4), (1e-2, 1e-5), (1e-4, 1e-7)):
             pairs = self._distinct(solution, angle, share)
             if not pairs or len(pairs) == len(solution.pairs):
                 continue
-            thin = self.solve(pairs, 1e-10, time_limit)
+            left = deadline - time.perf_counter()
+            if left < self.setup_seconds(len(pairs)):
+                break
+            thin = self.solve(pairs, 1e-10, left)
             if self.problem.objective(thin.network) <= objective + slack:
                 return thin
         return None

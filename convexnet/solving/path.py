@@ -60,8 +60,8 @@ def regularization_path(
     problem : TrainingProblem
         Its own ``reg`` is ignored.
     regs : sequence of float > 0, optional
-        Values of reg, in any order. Default: ``n_regs`` values in geometric progression from the largest useful one,
-        ``reg_max`` of the model, to ``smallest`` times that.
+        Values of reg > 0, in any order; repeated ones count once. Default: ``n_regs`` values in geometric progression
+        from the largest useful one, ``reg_max`` of the model, to ``smallest`` times that.
     model : {"relu", "gated"}
         ReLU networks over all activation patterns, or gated networks over ``patterns``: different problems.
     patterns : PatternSet, optional
@@ -76,9 +76,10 @@ def regularization_path(
         Seconds for everything together; the points so far are returned when it runs out.
     folds : int, splitter or list of (train, test) index arrays, optional
         Held-out errors: ``int`` for shuffled folds (stratified for classes), an object with scikit-learn's ``split``
-        method, or the splits. In each fold reg is scaled by the share of its training rows, as the loss is a sum.
+        method, or the splits, at least one. In each fold reg is scaled by the share of its training rows, as the loss
+        is a sum.
     n_jobs : int
-        Folds that are trained at a time, each in a process of its own (joblib); -1 for all processors.
+        Folds that are trained at a time, each in a process of its own (joblib), at least 1; -1 for all processors.
     progress : bool
         Show a progress bar on stderr if that is a terminal.
     random_state : int
@@ -90,6 +91,8 @@ def regularization_path(
     Returns
     -------
     RegularizationPath
+        An interrupt from the keyboard ends the path with the points so far and status ``interrupted``; folds that are
+        not begun are left out.
 
     Raises
     ------
@@ -134,9 +137,11 @@ def regularization_path(
     with progress_bar(len(values) + len(splits), f"{model} path", progress) as advance:
         points, status = _traced(trace, values, deadline, callback, advance)
         errors = None
-        if splits and points:
-            errors = fold_errors(trace, values[: len(points)], splits, n_jobs, deadline, advance)
-            if np.isnan(errors).any() and status == "done":
+        if splits and points and status != "interrupted":
+            errors, interrupted = fold_errors(trace, values[: len(points)], splits, n_jobs, deadline, advance)
+            if interrupted:
+                status = "interrupted"
+            elif np.isnan(errors).any() and status == "done":
                 status = "time_limit"
     return RegularizationPath(
         points=tuple(points), problem=problem, model=model, scope=trace.scope, reg_max=trace.reg_max,
@@ -208,5 +213,5 @@ def _check_patterns(problem: TrainingProblem, patterns: PatternSet | None, model
 
 
 def _check_jobs(n_jobs: Any) -> None:
-    if n_jobs != -1:
-        check_count(n_jobs, "n_jobs")
+    if isinstance(n_jobs, bool) or not isinstance(n_jobs, (int, np.integer)) or (n_jobs < 1 and n_jobs != -1):
+        raise ProblemError(f"n_jobs must be -1 (all processors) or an integer >= 1, got {n_jobs!r}.")

@@ -18,12 +18,13 @@ from ..networks.shallow import ShallowNetwork
 from ..pricing.spectral import direction_norms
 from ..solvers._amplitudes import amplitudes
 from ..solvers._kinks import Neurons, has_curvature, newton
+from ..solvers._tidy import tidied
 from .master import Master
 
 if TYPE_CHECKING:
     from ..problem import TrainingProblem
 
-__all__ = ["Polisher", "polished", "tidied"]
+__all__ = ["Polisher", "polished"]
 
 _PARALLEL = 1 - 1e-9
 """Cosine beyond which two neurons of one sign are the same."""
@@ -301,22 +302,3 @@ def polished(problem: TrainingProblem, network: ShallowNetwork, *, time_limit: f
     polisher = Polisher(problem, [network])
     polisher.run(time_limit)
     return tidied(problem, polisher.network)
-
-
-def tidied(problem: TrainingProblem, network: ShallowNetwork) -> ShallowNetwork:
-    """Merge twins and drop neurons that others can replace, whenever the objective does not grow."""
-    best, value = network, problem.objective(network)
-    merged = network.pruned(1e-9).merged(problem.bias, problem.X)
-    free = {(True, True): "skip", (True, False): "linear", (False, True): "intercept"}.get(
-        (problem.skip, problem.intercept)
-    )
-    for candidate in (merged, merged.reduced(problem.X, problem.bias, problem.norm, free)):
-        if candidate.n_neurons < best.n_neurons and problem.objective(candidate) <= value * (1 + 1e-12):
-            best = candidate
-    return _without_dust(best.balanced(problem.bias, problem.norm))
-
-
-def _without_dust(network: ShallowNetwork) -> ShallowNetwork:
-    """Decay leaves the weights of zero columns near 1e-300, where the float checker refuses them; make them zero."""
-    weights = network.weights
-    return replace(network, weights=np.where(np.abs(weights) < 1e-60, 0.0, weights)) if weights.size else network

@@ -28,6 +28,9 @@ STATUS = {
 }
 
 
+LONGER = "convexnet.certify(problem, network, time_limit=...) searches longer for a proof"
+
+
 @dataclass(frozen=True, eq=False)
 class Solution:
     """A network, its objective, and what is proven about it.
@@ -105,7 +108,10 @@ class Solution:
         ]
         if self.pricing_gap is not None:
             lines.append(f"  pricing gap (heuristic) {self.pricing_gap:.2e}: no proof, unlike the bounds below")
-        return "\n".join([*lines, self.certificate.summary()])
+        lines.append(self.certificate.summary())
+        if self.certificate.verdict == "bound" and isinstance(self.network, ShallowNetwork):
+            lines.append(f"  {LONGER}")
+        return "\n".join(lines)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers, strings and lists, for JSON; None where nothing finite is known."""

@@ -7,7 +7,7 @@ import pytest
 
 from convexnet import TrainingProblem, reg_max, sample_patterns
 from convexnet.pricing import feasible_dual, price_gated
-from convexnet.solvers import fista, solve_gated
+from convexnet.solvers import _large, fista, solve_gated
 from convexnet.solvers._gates import Gates
 from convexnet.solvers._metric import Metric
 
@@ -118,3 +118,46 @@ def test_metric_and_plain_steps_reach_the_same_objective(monkeypatch):
     metric = solve_gated(problem, patterns, method="fista", tol=1e-6)
     assert metric.status == "solved" and metric.iterations < plain.iterations
     assert metric.objective == pytest.approx(plain.objective, rel=2e-6)
+
+
+@pytest.fixture
+def everything_is_large(monkeypatch):
+    monkeypatch.setattr(fista, "_METRIC_ENTRIES", 0)
+    monkeypatch.setattr(_large, "_ROWS", 0)
+
+
+@pytest.mark.usefixtures("everything_is_large")
+@pytest.mark.parametrize("loss", ["squared", "huber", "logistic"])
+def test_newton_takes_over_from_gradient_steps(loss):
+    problem, patterns = case(loss, n=400, ratio=0.02)
+    both = solve_gated(problem, patterns, tol=1e-8)
+    newton = solve_gated(problem, patterns, tol=1e-8, method="ssnal")
+    assert both.method == "fista+ssnal" and both.status == "solved" and both.work["outer"] >= 1
+    assert abs(both.objective - newton.objective) <= 2e-8 * both.objective
+    iterations = [record.iteration for record in both.history]
+    assert iterations == sorted(iterations)
+    assert solve_gated(problem, patterns, tol=1e-3).work.get("outer") is None
+    warm = solve_gated(problem, patterns, tol=1e-8, start=both)
+    assert warm.status == "solved" and warm.iterations < both.iterations // 2
+
+
+@pytest.mark.usefixtures("everything_is_large")
+def test_both_methods_share_their_limits():
+    problem, patterns = case(n=400, ratio=0.02)
+    whole = solve_gated(problem, patterns, tol=1e-8)
+    for count in (5, whole.iterations - 1):
+        few = solve_gated(problem, patterns, tol=1e-8, max_iter=count)
+        assert few.status == "iteration_limit" and few.iterations == count and few.lower_bound <= few.objective
+    assert solve_gated(problem, patterns, time_limit=1e-9).status == "time_limit"
+    assert solve_gated(problem, patterns, callback=lambda progress: True).status == "callback"
+    free = case(intercept=True)
+    assert solve_gated(*free).method == "ssnal"
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_free_terms_that_do_nearly_everything_leave_no_gate_in_use(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    X, y, gates = rng.standard_normal((8, 2)), rng.standard_normal(8), (rng.random((8, 30)) < 0.5).astype(np.uint8)
+    result = solve_gated(TrainingProblem(X, y, reg=5.0, intercept=True), gates, method="fista", tol=1e-9)
+    assert result.status == "solved"
+    assert result.lower_bound <= result.objective

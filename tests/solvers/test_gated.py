@@ -14,6 +14,10 @@ from convexnet.errors import PatternError, ProblemError
 from convexnet.pricing import price_gated
 from convexnet.programs import build_gated
 from convexnet.solvers import GatedResult, Progress, solve_gated
+from convexnet.solvers._gated_bounds import GatedCase
+from convexnet.solvers._monitor import Monitor
+from convexnet.solvers._ssnal_system import NewtonSystem
+from convexnet.solvers.gated import solve_case
 
 LOSSES = ("squared", "huber", "logistic")
 CONVENTIONS = [
@@ -277,6 +281,39 @@ def test_stopped_at_once_or_soon_the_bounds_hold():
         check_result(result, patterns)
 
 
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("when", [0, 2, 5])
+def test_interrupted_the_bounds_hold(monkeypatch, loss, when):
+    problem, patterns = random_case(loss, 7, ratio=0.01)
+    steps, original = iter(range(1000)), NewtonSystem.direction
+
+    def interrupted(self, *arguments):
+        if next(steps) == when:
+            raise KeyboardInterrupt
+        return original(self, *arguments)
+
+    monkeypatch.setattr(NewtonSystem, "direction", interrupted)
+    result = solve_gated(problem, patterns, tol=1e-12)
+    assert result.status == "interrupted" and "interrupted" in result.summary()
+    check_result(result, patterns)
+
+
+def test_products_are_kept_for_the_next_reg():
+    """Warm starts over one prepared case find what cold solutions find."""
+    generator = np.random.default_rng(3)
+    X = generator.standard_normal((120, 3))
+    problem = TrainingProblem(X, np.abs(X[:, 0]) + 0.1 * generator.standard_normal(120), reg=1.0)
+    patterns = sample_patterns(problem.extended, 40, random_state=0)
+    case, last, largest = GatedCase(problem, patterns), None, largest_reg(problem, patterns)
+    for ratio in (0.5, 0.1, 0.02, 0.004):
+        here = problem.with_options(reg=ratio * largest)
+        last = solve_case(case.at(here), Monitor(60.0, 0, 1e-9), start=last)
+        cold = solve_gated(here, patterns, tol=1e-9)
+        assert last.status == cold.status == "solved"
+        assert last.objective == pytest.approx(cold.objective, rel=2e-9)
+        check_result(last, patterns)
+
+
 def test_more_accuracy_than_floating_point_has_is_said():
     problem, patterns = case()
     result = solve_gated(problem, patterns, tol=1e-17)
@@ -339,3 +376,13 @@ def test_errors():
     for options in ({"tol": 0}, {"time_limit": -1}, {"max_iter": 0}, {"method": "adam"}, {"callback": 3}, {"start": 3}):
         with pytest.raises(ProblemError):
             solve_gated(problem, patterns, **options)
+
+
+def test_a_dual_vector_at_the_end_of_its_domain_makes_no_nan() -> None:
+    """One sample far out pushes its logistic share to the last float below one."""
+    X, y = np.ones((301, 1)), np.ones(301)
+    X[-1], y[-1] = 20.0, -1.0
+    problem = TrainingProblem(X, y, loss="logistic", reg=1.0, bias="none")
+    with np.errstate(all="raise", under="ignore"):
+        result = solve_gated(problem, np.ones((301, 1), dtype=np.uint8))
+    assert result.status == "solved"

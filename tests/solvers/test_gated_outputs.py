@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from convexnet import TrainingProblem, sample_patterns
+from convexnet.losses import HuberLoss
 from convexnet.pricing import dual_bound, feasible_dual, price_gated
 from convexnet.programs import build_gated
 from convexnet.solvers import solve_gated
@@ -147,7 +149,7 @@ def test_reg_near_its_largest_value_and_far_below(loss, group, norm):
     assert zero.status == "solved" and not zero.blocks.any()
     barely = solve_gated(problem.with_options(reg=0.9 * problem.reg), patterns, group=group)
     assert barely.status == "solved" and barely.blocks.any()
-    tiny = solve_gated(problem.with_options(reg=1e-6 * problem.reg), patterns, group=group, time_limit=2)
+    tiny = solve_gated(problem.with_options(reg=1e-6 * problem.reg), patterns, group=group, time_limit=0.3)
     assert 0 <= tiny.lower_bound <= tiny.objective and (tiny.gap <= 1e-6) == (tiny.status == "solved")
 
 
@@ -209,3 +211,86 @@ def test_limits_are_kept_with_honest_bounds():
     for result in (few, stopped):
         assert result.lower_bound <= best.objective and best.lower_bound <= result.objective
         assert result.objective == pytest.approx(problem.gated_objective(result.network), rel=1e-12)
+
+
+def small_reg_with_duplicates():
+    """Rows repeated three times, reg 1e-4 of its largest value: sigma must grow far before the objective falls."""
+    generator = np.random.default_rng(155)
+    X, y = generator.standard_normal((8, 2)), generator.standard_normal((8, 2))
+    X[1] = X[2] = X[0]
+    problem = TrainingProblem(X, y, reg=1.0, bias="none", activation="leaky", negative_slope=0.1)
+    gates = (generator.random((8, 4)) < 0.5).astype(np.uint8)
+    return problem.with_options(reg=1e-4 * largest_reg(problem, gates, "frobenius")), gates
+
+
+def test_the_method_is_patient_while_sigma_grows():
+    point = [0.1, 1.82]
+    X = [point, point, point, [-0.92, -0.41], [-0.1, -1.6], [-0.64, 0.54], [0.77, -1.83], [-0.25, 0.19]]
+    y = [[0.54, 2.29], [-1.1, -1.48], [-1.43, -0.77], [0.68, -0.92],
+         [-1.45, -1.44], [0.13, -0.93], [1.12, -0.95], [-0.65, -0.79]]  # fmt: skip
+    codes = ["1000", "0001", "1010", "1010", "0010", "1100", "0010", "1111"]
+    gates = np.array([[int(gate) for gate in code] for code in codes])
+    problem = TrainingProblem(X, y, reg=4e-4, bias="none", activation="leaky", negative_slope=0.01)
+    assert solve_gated(problem, gates, group="frobenius", time_limit=10).status == "solved"
+
+
+@pytest.mark.parametrize("loss", ["huber"])
+def test_a_failed_newton_method_does_not_raise_sigma(loss):
+    problem, patterns = case(loss, 4, ratio=1e-6)
+    result = solve_gated(problem, patterns, tol=1e-15, time_limit=1)
+    rows = float(np.sum(problem.extended**2))
+    assert result.gap < 1e-3
+    assert result.work["sigma"] <= 1e15 / rows
+
+
+def test_an_unhelpful_warm_start_is_followed_by_a_cold_one():
+    problem, gates = small_reg_with_duplicates()
+    cold = solve_gated(problem, gates, group="frobenius")
+    generator = np.random.default_rng(0)
+    for size in (1e-3, 1e3, 1e9):
+        blocks = size * generator.standard_normal(cold.blocks.shape)
+        start = replace(cold, blocks=blocks, work={"sigma": 1e40})
+        warm = solve_gated(problem, gates, group="frobenius", start=start, time_limit=10)
+        assert warm.status == "solved"
+        assert warm.work["sigma"] < 1e30
+
+
+def test_a_path_from_the_zero_network():
+    problem, patterns = case("softmax", 8, ratio=1.0, bias="penalized")
+    last = None
+    for ratio in (1.5, 0.6, 0.2, 0.05):
+        last = solve_gated(problem.with_options(reg=ratio * problem.reg), patterns, start=last)
+        assert last.status == "solved"
+
+
+def test_an_objective_of_exactly_zero():
+    generator = np.random.default_rng(0)
+    X = np.vstack([generator.standard_normal((3, 2))] * 2)
+    problem = TrainingProblem(X, np.zeros((6, 2)), reg=1.0)
+    assert solve_gated(problem, np.ones((6, 1), dtype=np.uint8)).objective == 0.0
+    X = [[-0.6523430693729013, 0.38698053698561385, -0.46510588131709546]]
+    one = TrainingProblem(
+        X, [[0.0, 1.0]], loss="softmax", reg=6.291378612833138e-05, bias="none", activation="absolute", skip=True
+    )
+    assert solve_gated(one, np.array([[0, 0, 0, 1, 0, 1]])).objective == pytest.approx(0, abs=1e-8)
+
+
+def test_constants_without_any_inputs():
+    problem = TrainingProblem(
+        np.zeros((5, 1)), np.arange(10.0).reshape(5, 2), loss=HuberLoss(1.5), reg=1.0, bias="none", intercept=True
+    )
+    assert solve_gated(problem, np.ones((5, 1), dtype=np.uint8)).status == "solved"
+
+
+def test_softmax_with_a_skip_connection_ends_by_its_residual():
+    generator = np.random.default_rng(2)
+    X, y = generator.standard_normal((20, 3)), np.eye(3)[generator.integers(0, 3, 20)]
+    problem = TrainingProblem(X, y, loss="softmax", reg=1.0, skip=True)
+    patterns = sample_patterns(problem.extended, 10, random_state=0)
+    problem = problem.with_options(reg=0.05 * largest_reg(problem, patterns, "nuclear"))
+    result = solve_gated(problem, patterns, tol=1e-7, time_limit=10)
+    assert result.status == "stalled"
+    assert result.lower_bound == 0
+    assert 0 < result.work["residual"] <= 1e-7
+    truth = solve_gated(problem, patterns, tol=1e-7, method="fista", time_limit=0.5)
+    assert result.objective <= truth.objective * (1 + 1e-7)
