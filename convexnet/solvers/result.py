@@ -130,6 +130,9 @@ class GatedResult:
     @property
     def message(self) -> str:
         """The status as a sentence."""
+        if self.status == "stalled" and "residual" in self.work:
+            residual = self.work["residual"]
+            return f"no lower bound is known for softmax with a skip connection; optimality residual {residual:.1e}"
         return STATUS[self.status]
 
     @property
