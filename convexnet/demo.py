@@ -17,7 +17,8 @@ from .errors import DataError, MissingExtraError, ProblemError
 from .networks import ShallowNetwork
 from .pricing import enumerable, price_null
 from .problem import TrainingProblem
-from .solving import Comparison, Progress, Solution, compare, solve
+from .solvers import Progress
+from .solving import Comparison, Solution, compare, solve
 
 if TYPE_CHECKING:
     from .certificates import Certificate

@@ -34,7 +34,7 @@ print(gated.summary())
 # gap beside it comes from a relaxation that costs little: strong for large ``reg``, weak for small. ``certify`` can
 # spend more time on a single network.
 
-relu = convexnet.regularization_path(problem, n_regs=5, smallest=0.07, tol=1e-4, folds=3, random_state=0)
+relu = convexnet.regularization_path(problem, n_regs=4, smallest=0.15, tol=1e-4, folds=3, random_state=0)
 print(relu.summary())
 
 # %%

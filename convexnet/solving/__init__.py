@@ -11,13 +11,12 @@ if TYPE_CHECKING:
     from .front import solve
     from .path import regularization_path
     from .path_result import PathPoint, RegularizationPath
-    from .solution import Progress, Solution
+    from .solution import Solution
 
 __all__ = [
     "Comparison",
     "Generated",
     "PathPoint",
-    "Progress",
     "RegularizationPath",
     "Solution",
     "certify",
@@ -30,7 +29,7 @@ __all__ = [
 _MODULES = {
     "certify": "certification",
     "Comparison": "comparison", "compare": "comparison", "Generated": "cell_generation",
-    "generate_cells": "cell_generation", "solve": "front", "Progress": "solution", "Solution": "solution",
+    "generate_cells": "cell_generation", "solve": "front", "Solution": "solution",
     "regularization_path": "path", "PathPoint": "path_result", "RegularizationPath": "path_result",
 }  # fmt: skip
 

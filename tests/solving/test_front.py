@@ -20,7 +20,8 @@ from convexnet.errors import (
 )
 from convexnet.networks import GatedNetwork
 from convexnet.pricing import enumerable
-from convexnet.solving import Progress, Solution
+from convexnet.solvers import Progress
+from convexnet.solving import Solution
 from convexnet.solving.front import METHODS
 
 STOPPED = {"callback": "callback", "iteration": "iteration_limit", "time": "time_limit"}
