@@ -52,7 +52,7 @@ class Worker:
 
     def _answer(self, task: Record, limit: float) -> Record | str:
         assert self.process is not None and self.process.stdin is not None and self.process.stdout is not None
-        alarm = threading.Timer(limit, self.process.kill)
+        alarm, started = threading.Timer(limit, self.process.kill), time.monotonic()
         alarm.start()
         try:
             self.process.stdin.write(json.dumps(task) + "\n")
@@ -67,7 +67,9 @@ class Worker:
         code = self.process.wait()
         self.errors.seek(0)
         last = self.errors.read().strip().splitlines()[-1:]
-        return f"killed after {limit:.0f} s" if code < 0 else " ".join([f"died with exit status {code}:", *last])
+        if time.monotonic() - started >= limit:
+            return f"killed after {limit:.0f} s"
+        return " ".join([f"died with exit status {code}:", *last])
 
     def close(self) -> None:
         if self.process is not None:

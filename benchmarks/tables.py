@@ -112,10 +112,10 @@ def main() -> None:
     options = parser.parse_args()
     text = PAGE.read_text(encoding="utf-8")
     for name, table in TABLES.items():
-        mark = re.compile(rf"(\.\. begin {name}\n\n).*?(\n\n?\.\. end {name}\n)", re.DOTALL)
+        mark = re.compile(rf"(\.\. begin {name}\n).*?(\.\. end {name}\n)", re.DOTALL)
         body = table()
         print(body, end="\n\n")
-        text = mark.sub(lambda match, body=body: f"{match[1]}{body}\n\n.. end {match[2].split('.. end ')[1]}", text)
+        text = mark.sub(lambda match, body=body: f"{match[1]}\n{body}\n\n{match[2]}", text)
     if options.write:
         PAGE.write_text(text, encoding="utf-8")
 

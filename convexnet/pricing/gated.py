@@ -92,7 +92,7 @@ def price_gated(problem: TrainingProblem, nu: np.ndarray, patterns: Any, *, grou
     atom = _direction(blocks[:, best])
     rounding = 8 * (problem.n + X.shape[1]) * _EPS * float(row_norms(outputs) @ row_norms(X))
     rounding *= np.sqrt(outputs.shape[1])
-    rounding += problem.n * X.size * outputs.shape[1] * _TINY
+    rounding += problem.n * X.size * outputs.shape[1] * _TINY if X.any() and outputs.any() else 0.0
     value = float(np.ldexp(sizes[best], x_exp + nu_exp))
     bound = max(float(np.ldexp(sizes[best] + rounding, x_exp + nu_exp)), value) * (1 + 4 * _EPS)
     bound += _TINY if sizes[best] > 0 or rounding > 0 else 0.0
