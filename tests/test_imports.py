@@ -24,7 +24,7 @@ ROOM_PACKAGES = sorted(path.parent.name for path in PACKAGE.glob("*/__init__.py"
 HEAVY = ("scipy", "cvxpy", "sklearn", "torch", "matplotlib", "pandas", "rich", "onnx", "numba", "dask", "joblib")
 
 FLOORS = (  # lowest first; a room imports from the floors below its own
-    ("_hashing", "_lazy", "_printing", "_progress", "_validation", "_versions", "errors"),
+    ("_columns", "_hashing", "_lazy", "_printing", "_progress", "_validation", "_versions", "errors"),
     ("arrangements", "losses", "networks"),
     ("problem",),
     ("pricing",),

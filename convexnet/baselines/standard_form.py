@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .._columns import column_basis
 from ..errors import ProblemError
 from ..networks.activations import activate, activate_derivative
 
@@ -65,7 +66,8 @@ class StandardForm:
         self.width = width
         self.n_outputs = problem.n_outputs
         self.Z, self.A = _standardised_rows(problem)
-        self.Q, self.free_map = _free_basis(problem.free_columns)
+        # Columns of mean square one that span the free ones, and the map back.
+        self.Q, self.free_map = (np.sqrt(problem.n) * part for part in column_basis(problem.free_columns, 1e-10))
         self.scale = _output_scale(problem)
         typical = np.sqrt(np.mean(np.sum(self.A**2, axis=0)))
         self.input_scale = float(np.sqrt(self.scale / typical))
@@ -271,19 +273,6 @@ def _standardised_rows(problem: TrainingProblem) -> tuple[np.ndarray, np.ndarray
     A = np.diag(np.append(1 / size, 1.0))
     A[-1, :-1] = -mean / size
     return np.column_stack([Z, np.ones(problem.n)]), A
-
-
-def _free_basis(columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Columns Q of mean square one that span the free columns F, and the map with ``F @ map = Q``."""
-    n, q = columns.shape
-    if q == 0:
-        return np.zeros((n, 0)), np.zeros((0, 0))
-    size = np.sqrt(np.mean(columns**2, axis=0))
-    size[size == 0] = 1.0
-    left, singular, right = np.linalg.svd(columns / size, full_matrices=False)
-    keep = singular > 1e-10 * singular[0]
-    back = np.sqrt(n) * right[keep].T / singular[keep]
-    return np.sqrt(n) * left[:, keep], back / size[:, None]
 
 
 def _output_scale(problem: TrainingProblem) -> float:

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .._columns import column_basis
 from ..pricing import feasible_dual, price_gated
 from ._gated_bounds import Found
 from ._gates import Gates
@@ -80,7 +81,10 @@ class _Solver:
         self.curve: Curve = curve_of(problem.loss, problem.y[self.used], weight[self.used])
         self.gates = Gates(case.rows[self.used], case.gates[self.used], problem.kappa)
         self.groups = _groups(self.gates, problem.norm, case.group)
-        self.columns, self.free_map, self.column_size = _free_basis(problem.free_columns[self.used], self.gates.rows)
+        # Orthogonal columns with the span of the free ones and the size of the rows.
+        self.column_size = float(np.linalg.norm(self.gates.rows)) or 1.0
+        basis = column_basis(problem.free_columns[self.used], 1e-10)
+        self.columns, self.free_map = (self.column_size * part for part in basis)
         k = problem.n_outputs
         self.active, self.blocks = np.zeros(0, dtype=int), np.zeros((self.gates.q, 0, k))
         self.free = np.zeros((self.columns.shape[1], k))
@@ -325,17 +329,6 @@ def _groups(gates: Gates, norm: str, group: str) -> Groups:
     if norm == "l1":
         return Rows(gates)
     return Frobenius(gates) if group == "frobenius" else Nuclear(gates)
-
-
-def _free_basis(columns: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
-    """Orthogonal columns with the span of the free ones and the size of the rows', the way back, and their size."""
-    size = float(np.linalg.norm(rows)) or 1.0
-    if not columns.size:
-        return np.zeros((len(rows), 0)), np.zeros((columns.shape[1], 0)), size
-    norms = np.maximum(np.linalg.norm(columns, axis=0), 1e-300)
-    left, values, right = np.linalg.svd(columns / norms, full_matrices=False)
-    kept = values > 1e-10 * values[0]
-    return size * left[:, kept], size * (right[kept].T / values[kept]) / norms[:, None], size
 
 
 def _bound(case: GatedCase, nu: np.ndarray) -> tuple[float, np.ndarray]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .._columns import column_basis
 from ..networks._arrays import row_norms
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class ReluForm:
         self.metric = inner.T @ inner
         self.sizes = row_norms(self.Z)
         self.sizes[self.sizes == 0] = 1.0
-        self.Q, self.back = _basis(problem.free_columns)
+        self.Q, self.back = (np.sqrt(problem.n) * part for part in column_basis(problem.free_columns, 1e-10))
 
     @property
     def q(self) -> int:
@@ -135,16 +136,3 @@ def _standardised(problem: TrainingProblem) -> tuple[np.ndarray, np.ndarray]:
     A = np.diag(np.append(1 / size, unit))
     A[-1, :-1] = -mean / size
     return np.column_stack([Z, np.full(problem.n, unit)]), A
-
-
-def _basis(columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Columns Q of mean square one that span the free columns F, and the map with ``F @ map = Q``."""
-    n, r = columns.shape
-    if r == 0:
-        return np.zeros((n, 0)), np.zeros((0, 0))
-    size = np.sqrt(np.mean(columns**2, axis=0))
-    size[size == 0] = 1.0
-    left, singular, right = np.linalg.svd(columns / size, full_matrices=False)
-    keep = singular > 1e-10 * singular[0]
-    back = np.sqrt(n) * right[keep].T / singular[keep]
-    return np.sqrt(n) * left[:, keep], back / size[:, None]

@@ -13,10 +13,13 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from ..errors import ProblemError
 from ..losses import Loss
 from ..problem import TrainingProblem
 
 __all__ = ["LossShift", "shifted_problem"]
+
+_SMOOTHED_ONLY = "A smoothed loss has a value, a gradient and a curvature only; duals and programs belong to its base."
 
 
 @dataclass(frozen=True, repr=False)
@@ -45,16 +48,16 @@ class LossShift(Loss):
         return self.base.prox(f + self.width * self.centre, y, self.width, weight)
 
     def expression(self, f: Any, y: np.ndarray, weight: np.ndarray | None = None) -> tuple[Any, list[Any]]:
-        raise NotImplementedError
+        raise ProblemError(_SMOOTHED_ONLY)
 
     def _terms(self, f: np.ndarray, y: np.ndarray) -> np.ndarray:
-        raise NotImplementedError
+        raise ProblemError(_SMOOTHED_ONLY)
 
     def _slopes(self, f: np.ndarray, y: np.ndarray) -> np.ndarray:
-        raise NotImplementedError
+        raise ProblemError(_SMOOTHED_ONLY)
 
     def _dual_terms(self, nu: np.ndarray, y: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        raise NotImplementedError
+        raise ProblemError(_SMOOTHED_ONLY)
 
 
 class _Exchanged(TrainingProblem):

@@ -25,7 +25,7 @@ from ..problem import check_problem
 from ._relu_outputs_pricing import price_shared
 from ._relu_outputs_state import OutputForm, Shared
 from ._relu_outputs_units import Units
-from ._relu_result import ReluResult
+from ._relu_result import ReluResult, Stopped
 from .result import Progress
 
 if TYPE_CHECKING:
@@ -56,12 +56,6 @@ _UNBOUNDED = (
     "all restarts done, no better neuron met (heuristic); no lower bound is known for a loss that couples its outputs "
     "with a skip connection, so the gap stays at 1"
 )
-
-
-class _Stopped(Exception):
-    def __init__(self, status: str) -> None:
-        super().__init__(status)
-        self.status = status
 
 
 def solve_relu_outputs(
@@ -148,7 +142,7 @@ def solve_relu_outputs(
         for _ in range(n_restarts):
             state = search.improve(search.pooled(search.best, search.random(width)), _FIRST)
         status = "solved" if search.gap <= tol else "stalled"
-    except _Stopped as stopped:
+    except Stopped as stopped:
         status = stopped.status
     except KeyboardInterrupt:
         status = "interrupted"
@@ -206,7 +200,7 @@ class _Search:
         if self.verbose:
             print(progress.line(), flush=True)
         if self.callback is not None and self.callback(progress) is True:
-            raise _Stopped("callback")
+            raise Stopped("callback")
 
     def random(self, width: int) -> Shared:
         """Random neurons after some descent."""
@@ -240,9 +234,9 @@ class _Search:
             violators = self._price(self.best, 4 if idle else 1)
             self.tell()
             if self.round >= self.rounds:
-                raise _Stopped("iteration_limit")
+                raise Stopped("iteration_limit")
             if time.perf_counter() > self.deadline:
-                raise _Stopped("time_limit")
+                raise Stopped("time_limit")
             gained = before - self.objective > 0.1 * self.tol * abs(self.objective)
             idle, before = 0 if gained else idle + 1, self.objective
             if (self.distance <= self.tol and idle > 0) or idle > 3:

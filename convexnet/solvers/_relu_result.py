@@ -12,7 +12,15 @@ if TYPE_CHECKING:
     from ..problem import TrainingProblem
     from .result import Progress
 
-__all__ = ["ReluResult"]
+__all__ = ["ReluResult", "Stopped"]
+
+
+class Stopped(Exception):
+    """The callback, the clock or the count of rounds ended a search."""
+
+    def __init__(self, status: str) -> None:
+        super().__init__(status)
+        self.status = status
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -17,6 +17,7 @@ from ._relu_descent import descend
 from ._relu_form import Kinks, ReluForm
 from ._relu_loss import shifted_problem
 from ._relu_pricing import Pricer
+from ._relu_result import Stopped
 from ._relu_state import appended, empty_state, merged, network_of, predictions, resized, with_slopes
 from ._tidy import tidied
 from .result import Progress
@@ -24,7 +25,7 @@ from .result import Progress
 if TYPE_CHECKING:
     from ..problem import TrainingProblem
 
-__all__ = ["FIRST_WIDTHS", "Search", "Stopped"]
+__all__ = ["FIRST_WIDTHS", "Search"]
 
 FIRST_WIDTHS = (0.1, 0.05, 0.02, 0.01)
 _LATER_WIDTHS = (0.01, 0.002)
@@ -45,14 +46,6 @@ _PARALLEL, _NEARLY = 1 - 1e-7, 0.9995
 """Cosine to a neuron from which a direction is that neuron, in accurate and in rough rounds."""
 _PATIENCE = 8
 """Rounds without an improvement before a run is left."""
-
-
-class Stopped(Exception):
-    """The callback, the clock or the count of rounds ended the search."""
-
-    def __init__(self, status: str) -> None:
-        super().__init__(status)
-        self.status = status
 
 
 class Search:

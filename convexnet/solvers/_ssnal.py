@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .._columns import column_basis
 from ..networks._arrays import row_norms
 from ._gated_bounds import Found
 from ._gates import Gates
@@ -96,7 +97,7 @@ class _Ssnal:
         rows = case.rows[self.kept]
         self.scale = _power_of_two(float(np.max(row_norms(rows.T), initial=0.0)))
         self.reg = problem.reg / self.scale
-        self.free, self.free_map = _basis(problem.free_columns[self.kept])
+        self.free, self.free_map = column_basis(problem.free_columns[self.kept])
         self.system = case.shared.get("newton") or self._first_system(rows)
         self.system.reset()
         self.design, self.gates = self.system.design, self.system.design.gates
@@ -310,13 +311,3 @@ class _Ssnal:
 def _power_of_two(size: float) -> float:
     """A power of two near ``size``: dividing by it rounds nothing."""
     return 2.0 ** round(math.log2(size)) if size > 0 else 1.0
-
-
-def _basis(columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Orthonormal basis Q of the columns' span, and M with ``columns @ M = Q``."""
-    if not columns.shape[1]:
-        return columns, np.zeros((0, 0))
-    size = np.maximum(np.linalg.norm(columns, axis=0), 1e-300)
-    U, values, V = np.linalg.svd(columns / size, full_matrices=False)
-    rank = int(np.sum(values > 1e-12 * values[0])) if values.size else 0
-    return U[:, :rank], (V[:rank].T / values[:rank]) / size[:, None]

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .._columns import column_basis
 from ..pricing import relative_gap
 from ._gated_bounds import Found
 from ._gates import Gates
@@ -77,7 +78,7 @@ class _Fista:
         self.double = Gates(case.rows, case.gates, problem.kappa)
         self.gates = self.double.single() if self.use_metric else self.double
         self.W = np.zeros(case.block_shape)
-        self.free, self.free_map = _basis(problem.free_columns)
+        self.free, self.free_map = column_basis(problem.free_columns)
         self.c = np.zeros((self.free.shape[1], *problem.y.shape[1:]))
         if start is not None:
             self.W = start.blocks.copy()
@@ -285,11 +286,3 @@ def _squared_norm(gates: Gates) -> float:
         r = gates.forward(gates.adjoint(r / max(float(np.linalg.norm(r)), 1e-300)))
         size = float(np.linalg.norm(r))
     return max(size, 1e-300)
-
-
-def _basis(columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Orthonormal basis Q of the columns' span, and M with ``columns @ M = Q``."""
-    size = np.maximum(np.linalg.norm(columns, axis=0), 1e-300)
-    U, values, V = np.linalg.svd(columns / size, full_matrices=False)
-    rank = int(np.sum(values > 1e-12 * values.max(initial=0.0)))
-    return U[:, :rank], (V[:rank].T / values[:rank]) / size[:, None]

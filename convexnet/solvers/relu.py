@@ -12,8 +12,8 @@ import numpy as np
 from .._validation import check_count, check_positive
 from ..errors import ProblemError
 from ..problem import check_problem
-from ._relu_result import ReluResult
-from ._relu_search import FIRST_WIDTHS, Search, Stopped
+from ._relu_result import ReluResult, Stopped
+from ._relu_search import FIRST_WIDTHS, Search
 from ._relu_state import state_of
 from .result import Progress
 
