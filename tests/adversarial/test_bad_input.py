@@ -95,7 +95,7 @@ ACCEPTED = {
 }
 
 
-@pytest.mark.parametrize(("name", "bias"), latin(list(ACCEPTED), ["penalized", "free", "none"], every=2))
+@pytest.mark.parametrize(("name", "bias"), latin(list(ACCEPTED), ["penalized", "free", "none"], every=3))
 def test_unusual_data_is_solved(name: str, bias: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ClassLabelsWarning)

@@ -34,7 +34,7 @@ def larger_problem(n: int = 80, d: int = 7, ratio: float = 0.1) -> TrainingProbl
 
 
 # ------------------------------------------------------------------------------------- against the exact optimum
-@pytest.mark.parametrize(("loss", "conventions"), latin(LOSSES, CONVENTIONS, every=3), ids=name_of)
+@pytest.mark.parametrize(("loss", "conventions"), latin(LOSSES, CONVENTIONS, every=6), ids=name_of)
 def test_every_kind_of_problem_is_certified_at_the_enumerated_optimum(loss: str, conventions: dict[str, Any]) -> None:
     seed = len(CONVENTIONS) * LOSSES.index(loss) + CONVENTIONS.index(conventions)
     problem, patterns = random_problem(loss, seed, **conventions)
@@ -143,7 +143,7 @@ def test_degenerate_data(name: str) -> None:
 
 
 # ---------------------------------------------------------------------------------------------------- clocks
-@pytest.mark.parametrize("limit", [0.05, 1.0, 2.0])
+@pytest.mark.parametrize("limit", [0.05, 1.0, pytest.param(2.0, marks=pytest.mark.slow)])
 def test_time_limit_and_valid_bounds_when_it_runs_out(limit: float) -> None:
     problem = larger_problem()
     certify(problem.with_options(reg=1.0), time_limit=0.05)  # imports and compiled code are not part of the limit

@@ -175,7 +175,7 @@ def test_a_network_outside_the_list_is_called_so() -> None:
 
 def test_what_is_not_proven_names_the_longer_search() -> None:
     with pytest.warns(NotCertifiedWarning, match="certify"):
-        solution = solve(problem_of(), tol=1e-9, time_limit=1.0)
+        solution = solve(problem_of(150, 15, reg=0.1), tol=1e-9, time_limit=1.0)
     assert "convexnet.certify(problem, network, time_limit=...)" in solution.summary()
 
 

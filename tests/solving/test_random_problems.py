@@ -17,7 +17,7 @@ from convexnet.pricing import CellPricer
 from convexnet.programs import build_relu
 
 
-@pytest.mark.parametrize(("loss", "index"), latin(LOSSES, range(len(CONVENTIONS)), every=3))
+@pytest.mark.parametrize(("loss", "index"), latin(LOSSES, range(len(CONVENTIONS)), every=6))
 def test_cell_generation_equals_the_whole_program(loss: str, index: int) -> None:
     problem, patterns = random_problem(loss, seed=index, **CONVENTIONS[index])
     whole = solve(problem, "program", patterns)

@@ -5,12 +5,22 @@ from __future__ import annotations
 import json
 import time
 import warnings
+from functools import cache
 
 import numpy as np
 import pytest
 from helpers.random_problems import random_problem
 
-from convexnet import ShallowNetwork, TrainingProblem, enumerate_patterns, reg_max, sample_patterns, solve
+from convexnet import (
+    PatternSet,
+    ShallowNetwork,
+    Solution,
+    TrainingProblem,
+    enumerate_patterns,
+    reg_max,
+    sample_patterns,
+    solve,
+)
 from convexnet.certificates import judge
 from convexnet.errors import ConvexNetWarning, ProblemError
 from convexnet.networks import GatedNetwork
@@ -24,6 +34,14 @@ def two_features() -> TrainingProblem:
     X = bunch.data[:, [bunch.feature_names.index(name) for name in ("bmi", "s5")]]
     y = bunch.target
     return TrainingProblem((X - X.mean(axis=0)) / X.std(axis=0), (y - y.mean()) / y.std(), reg=1.0)
+
+
+@cache
+def solved_diabetes(ratio: float) -> tuple[TrainingProblem, PatternSet, Solution]:
+    problem = two_features()
+    patterns = enumerate_patterns(problem.extended)
+    problem = problem.with_options(reg=ratio * reg_max(problem, patterns))
+    return problem, patterns, solve(problem, patterns=patterns)
 
 
 def test_one_neuron_on_a_line() -> None:
@@ -61,10 +79,7 @@ def test_planted_optimum() -> None:
 
 
 def test_diabetes_to_the_certified_optimum() -> None:
-    problem = two_features()
-    patterns = enumerate_patterns(problem.extended)
-    problem = problem.with_options(reg=0.01 * reg_max(problem, patterns))
-    solution = solve(problem, patterns=patterns)
+    _, _, solution = solved_diabetes(0.01)
     assert solution.certificate.verdict == "optimal"
     assert solution.certificate.gap <= 1e-6
     assert solution.objective == pytest.approx(117.655692, rel=1e-6)
@@ -82,10 +97,7 @@ def test_diabetes_to_the_certified_optimum() -> None:
     [(0.3, 173.483422, 2), (0.1, 137.835460, 4), (0.03, 122.513505, 6), (0.003, 113.83562, 40)],
 )
 def test_diabetes_along_reg(ratio: float, optimum: float, neurons: int) -> None:
-    problem = two_features()
-    patterns = enumerate_patterns(problem.extended)
-    problem = problem.with_options(reg=ratio * reg_max(problem, patterns))
-    solution = solve(problem, patterns=patterns)
+    _, _, solution = solved_diabetes(ratio)
     assert solution.certificate.verdict == "optimal"
     assert solution.objective == pytest.approx(optimum, rel=1e-6)
     assert solution.size <= neurons
@@ -168,10 +180,7 @@ def test_results_are_plain_data() -> None:
 
 def test_a_better_network_is_judged_by_the_convex_dual_vector() -> None:
     """A slightly worse network: its own residual proves little, the solution's dual vector proves almost everything."""
-    problem = two_features()
-    patterns = enumerate_patterns(problem.extended)
-    problem = problem.with_options(reg=0.03 * reg_max(problem, patterns))
-    solution = solve(problem, patterns=patterns)
+    problem, patterns, solution = solved_diabetes(0.01)
     best = solution.network
     worse = ShallowNetwork(best.weights, best.biases, best.output_weights * 1.01)
     alone = judge(problem, worse, patterns=patterns)
