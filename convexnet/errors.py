@@ -62,11 +62,14 @@ class InfeasibleError(ConvexNetError):
     ----------
     certificate : numpy.ndarray or None
         A Farkas vector ``nu`` with ``nu . f(X) = 0`` for every network and ``nu . y > 0``, when one was found.
+    proof : convexnet.certificates.FarkasVector or None
+        The same in integers, checked in rational arithmetic, when the data alone rule every network out.
     """
 
-    def __init__(self, message: str, certificate: object = None) -> None:
+    def __init__(self, message: str, certificate: object = None, *, proof: object = None) -> None:
         super().__init__(message)
         self.certificate = certificate
+        self.proof = proof
 
 
 class SolverError(ConvexNetError, RuntimeError):

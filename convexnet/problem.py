@@ -15,17 +15,20 @@ from typing import Any
 import numpy as np
 
 from ._hashing import hash_arrays
+from ._problem_kinds import check_kind
 from ._validation import as_matrix, as_sample_weight, check_choice, check_flag, check_positive
 from .errors import DataError, NetworkError, ProblemError
 from .losses import Loss, get_loss
 from .networks.activations import ACTIVATIONS, slope
 from .networks.gated import GatedNetwork
+from .networks.label_noise import label_noise_norms
 from .networks.shallow import ShallowNetwork
+from .networks.threshold import ThresholdNetwork
 
-__all__ = ["BIASES", "NORMS", "TrainingProblem"]
+__all__ = ["BIASES", "NORMS", "TrainingProblem", "require_path_norm"]
 
 BIASES = ("penalized", "free", "none")
-NORMS = ("l2", "l1")
+NORMS = ("l2", "l1", "label_noise")
 
 
 class TrainingProblem:
@@ -50,8 +53,9 @@ class TrainingProblem:
         Weight of the path norm. Must be left out (or 1) for ``loss="interpolation"``.
     sample_weight : array-like of shape (n,), optional
         Non-negative weights of the loss terms.
-    activation : {"relu", "leaky", "absolute"}
-        ``sigma(t) = max(t, kappa t)`` with ``kappa`` = 0, ``negative_slope``, -1.
+    activation : {"relu", "leaky", "absolute", "threshold"}
+        ``sigma(t) = max(t, kappa t)`` with ``kappa`` = 0, ``negative_slope``, -1; or ``sigma(t) = 1[t >= 0]``, whose
+        neurons cost ``reg |a_j|`` whatever their input weights (``kappa`` is NaN; one output, no skip connection).
     bias : {"penalized", "free", "none"}
         ``penalized``: a column of ones is appended to X, ``||u|| = ||(w, b)||``; ``free``: the (semi)norm is ``||w||``;
         ``none``: no bias.
@@ -59,8 +63,9 @@ class TrainingProblem:
         An unpenalised output bias. Default: only with ``bias="free"``, where constants cost nothing anyway.
     skip : bool
         An unpenalised linear term ``X c``.
-    norm : {"l2", "l1"}
-        Norm of the input weights ``u_j``.
+    norm : {"l2", "l1", "label_noise"}
+        Norm of the input weights ``u_j``; ``label_noise``: ``||S_u X u|| kappa_u``, the balanced size of the parameter
+        gradient (:func:`convexnet.networks.label_noise_norms`; one output, no free bias, intercept or skip connection).
 
     Raises
     ------
@@ -72,7 +77,8 @@ class TrainingProblem:
     References
     ----------
     Pilanci and Ergen (2020), "Neural networks are convex regularizers"; Neyshabur et al. (2015) for the path norm;
-    Parhi and Nowak (2021) for free biases.
+    Parhi and Nowak (2021) for free biases; Ergen et al. (2023) for the threshold activation; de Dios and Bruna (2020)
+    for label noise.
 
     Examples
     --------
@@ -113,9 +119,9 @@ class TrainingProblem:
         set_ = object.__setattr__
         set_(self, "loss", get_loss(loss))
         set_(self, "reg", _check_reg(reg, self.loss))
-        set_(self, "activation", check_choice(activation, "activation", ACTIVATIONS))
+        set_(self, "activation", check_choice(activation, "activation", (*ACTIVATIONS, "threshold")))
         set_(self, "negative_slope", check_positive(negative_slope, "negative_slope", allow_zero=True))
-        set_(self, "kappa", slope(activation, self.negative_slope))
+        set_(self, "kappa", math.nan if activation == "threshold" else slope(activation, self.negative_slope))
         set_(self, "bias", check_choice(bias, "bias", BIASES))
         set_(self, "norm", check_choice(norm, "norm", NORMS))
         set_(self, "skip", check_flag(skip, "skip"))
@@ -124,6 +130,7 @@ class TrainingProblem:
         set_(self, "y", self.loss.prepare_targets(y, self.X.shape[0]))
         set_(self, "sample_weight", as_sample_weight(sample_weight, self.X.shape[0]))
         _check_scale(self.X, self.y, self.sample_weight)
+        check_kind(self)
 
     def __setattr__(self, name: str, value: Any) -> None:
         raise AttributeError("A TrainingProblem is immutable; use problem.with_options(...) to change an option.")
@@ -202,8 +209,11 @@ class TrainingProblem:
             "intercept": self.intercept, "skip": self.skip, "norm": self.norm,
         }  # fmt: skip
 
-    def objective(self, network: ShallowNetwork) -> float:
+    def objective(self, network: ShallowNetwork | ThresholdNetwork) -> float:
         """Return ``loss(f(X), y) + reg * path norm``: the one yardstick by which all networks are compared.
+
+        For ``norm="label_noise"`` the path norm is ``sum_j |c_j| ||S_j X w_j|| kappa_j``, for
+        ``activation="threshold"`` it is ``sum_j |a_j|``.
 
         Raises
         ------
@@ -219,7 +229,14 @@ class TrainingProblem:
         0.5
         """
         self.check_network(network)
-        return self.loss_value(network.predict(self.X)) + self.reg * network.path_norm(self.bias, self.norm)
+        return self.loss_value(network.predict(self.X)) + self.reg * self._path_norm(network)
+
+    def _path_norm(self, network: ShallowNetwork | ThresholdNetwork) -> float:
+        if isinstance(network, ThresholdNetwork):
+            return network.path_norm()
+        if self.norm == "label_noise":
+            return float(label_noise_norms(network, self.X, self.bias) @ network.output_norms())
+        return network.path_norm(self.bias, self.norm)
 
     def gated_objective(self, network: GatedNetwork, group: str = "nuclear") -> float:
         """Return ``loss + reg * group norm`` of a gated network: the objective of the gated program, another problem.
@@ -231,25 +248,28 @@ class TrainingProblem:
         """
         if not isinstance(network, GatedNetwork):
             raise NetworkError(f"gated_objective needs a GatedNetwork, got {type(network).__name__}.")
+        require_path_norm(self, "gated_objective")
         self._check_class(network)
         penalty = network.group_norm(self.bias, self.norm, group)
         return self.loss_value(network.predict(self.X)) + self.reg * penalty
 
-    def check_network(self, network: ShallowNetwork) -> None:
+    def check_network(self, network: ShallowNetwork | ThresholdNetwork) -> None:
         """Raise NetworkError unless the network belongs to the class over which this problem minimises."""
-        if not isinstance(network, ShallowNetwork):
+        if self.activation == "threshold" and not isinstance(network, ThresholdNetwork):
+            raise NetworkError(f"Expected a ThresholdNetwork, got {type(network).__name__}.")
+        if self.activation != "threshold" and not isinstance(network, ShallowNetwork):
             raise NetworkError(
                 f"Expected a ShallowNetwork, got {type(network).__name__}; gated networks are measured by "
                 "gated_objective, networks from elsewhere are read by convexnet.networks.as_shallow."
             )
         self._check_class(network)
 
-    def _check_class(self, network: ShallowNetwork | GatedNetwork) -> None:
+    def _check_class(self, network: ShallowNetwork | GatedNetwork | ThresholdNetwork) -> None:
         if network.n_features != self.d:
             raise NetworkError(f"The network reads {network.n_features} features, the problem has {self.d}.")
         if network.n_outputs != self.n_outputs:
             raise NetworkError(f"The network has {network.n_outputs} output(s), the problem {self.n_outputs}.")
-        if network.kappa != self.kappa:
+        if not isinstance(network, ThresholdNetwork) and network.kappa != self.kappa:
             raise NetworkError(
                 f"The network's activation is {network.activation!r} with kappa={network.kappa:g}, "
                 f"the problem's {self.activation!r} with kappa={self.kappa:g}."
@@ -258,7 +278,8 @@ class TrainingProblem:
             raise NetworkError("The network has neuron biases; the problem was stated with bias='none'.")
         if not self.intercept and np.any(network.intercept):
             raise NetworkError("The network has an output intercept; state the problem with intercept=True.")
-        if not self.skip and network.skip is not None and np.any(network.skip):
+        skip = None if isinstance(network, ThresholdNetwork) else network.skip
+        if not self.skip and skip is not None and np.any(skip):
             raise NetworkError("The network has a skip connection; state the problem with skip=True.")
 
     def loss_value(self, f: np.ndarray) -> float:
@@ -293,8 +314,9 @@ class TrainingProblem:
 
     def conventions(self) -> dict[str, Any]:
         """Everything besides the data that defines the claim of a certificate."""
+        kappa = None if math.isnan(self.kappa) else self.kappa
         return {
-            "loss": self.loss.to_dict(), "reg": self.reg, "activation": self.activation, "kappa": self.kappa,
+            "loss": self.loss.to_dict(), "reg": self.reg, "activation": self.activation, "kappa": kappa,
             "bias": self.bias, "intercept": self.intercept, "skip": self.skip, "norm": self.norm,
         }  # fmt: skip
 
@@ -316,6 +338,26 @@ def check_problem(problem: Any) -> None:
     if not isinstance(problem, TrainingProblem):
         raise ProblemError(
             f"Expected a TrainingProblem, got {type(problem).__name__}; build one with TrainingProblem(X, y, reg=...)."
+        )
+
+
+def require_path_norm(problem: TrainingProblem, what: str) -> None:
+    """Raise ProblemError unless the problem has the path norm of ReLU-type neurons, the class that ``what`` treats.
+
+    Examples
+    --------
+    >>> from convexnet import TrainingProblem
+    >>> require_path_norm(TrainingProblem([[1.0]], [1.0], reg=1.0, norm="l1"), "certify")
+    """
+    if problem.activation == "threshold":
+        raise ProblemError(
+            f"{what} treats the ReLU, leaky and absolute-value activations; activation='threshold' is solved by "
+            "convexnet.solve and judged by convexnet.certificates.judge_threshold."
+        )
+    if problem.norm == "label_noise":
+        raise ProblemError(
+            f"{what} treats the l2 and l1 neuron norms; norm='label_noise' is solved by convexnet.solve and judged by "
+            "convexnet.certificates.judge_label_noise."
         )
 
 

@@ -19,6 +19,7 @@ import numpy as np
 from .._columns import column_basis
 from ..errors import ProblemError
 from ..networks.activations import activate, activate_derivative
+from ..problem import require_path_norm
 
 if TYPE_CHECKING:
     from ..networks.shallow import ShallowNetwork
@@ -57,6 +58,7 @@ class StandardForm:
     """
 
     def __init__(self, problem: TrainingProblem, width: int) -> None:
+        require_path_norm(problem, "StandardForm")
         if problem.loss.name == "interpolation":
             raise ProblemError(
                 "The interpolation loss is a constraint, f(X) = y, that gradient methods cannot follow. Train "

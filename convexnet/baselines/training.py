@@ -11,6 +11,7 @@ import numpy as np
 from .._validation import check_choice, check_count, check_positive
 from .._versions import versions
 from ..errors import ProblemError
+from ..problem import require_path_norm
 from .first_order import default_rate, run_adam, run_sgd
 from .progress import Callback, Progress
 from .quasi_newton import run_lbfgs
@@ -104,6 +105,7 @@ def train(
     >>> round(runs.best_objective, 3) <= round(runs.median_objective, 3)
     True
     """
+    require_path_norm(problem, "train")
     check_choice(method, "method", METHODS)
     check_choice(backend, "backend", BACKENDS)
     form = StandardForm(problem, check_count(width, "width"))

@@ -9,6 +9,7 @@ import numpy as np
 from ..errors import PatternError, ProofFileError
 from ..pricing.geometry import CellGeometry
 from ..pricing.multipliers import candidates
+from ..problem import require_path_norm
 from ._proof_text import encode
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ def cells_payload(
     >>> payload["kind"], payload["witnesses"]["shape"]
     ('cells', [1, 1])
     """
+    require_path_norm(problem, "cells_payload")
     from ..pricing.cells import price_cells
 
     patterns.check(problem.extended)

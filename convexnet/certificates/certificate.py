@@ -76,7 +76,7 @@ class Certificate:
         Seconds.
     versions : dict
         Package versions.
-    network : ShallowNetwork or None
+    network : ShallowNetwork, ThresholdNetwork or None
         The judged network.
     problem : TrainingProblem or None
         The problem it is judged on (not part of :meth:`to_dict`).
@@ -111,7 +111,7 @@ class Certificate:
     data_hash: str = ""
     wall_time: float = 0.0
     versions: dict[str, str] = field(default_factory=dict)
-    network: ShallowNetwork | None = None
+    network: Any = None
     problem: TrainingProblem | None = None
     status: str = "done"
     work: Mapping[str, Any] = field(default_factory=dict)

@@ -18,7 +18,7 @@ import numpy as np
 from .._versions import versions
 from ..errors import ConvexNetError, DataError, ProofFileError
 from ..networks.shallow import ShallowNetwork
-from ..problem import TrainingProblem, check_problem
+from ..problem import TrainingProblem, check_problem, require_path_norm
 from . import check_exact, check_float
 from ._proof_forms import encode_forms
 from ._proof_nu import exact_entries
@@ -173,6 +173,7 @@ def write_proof(
     ...     verify_file(os.path.join(folder, "proof.json")).verdict
     'certified'
     """
+    require_path_norm(problem, "write_proof")
     document = proof_document(problem, network, nu, proof, tol=tol, embed_data=embed_data, claimed=claimed)
     Path(path).write_text(json.dumps(document, separators=(",", ":"), allow_nan=False), encoding="utf-8")
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from .._validation import check_positive
 from ..errors import ProblemError
+from ..networks.threshold import ThresholdNetwork
 
 if TYPE_CHECKING:
     from ..networks.shallow import ShallowNetwork
@@ -37,17 +38,21 @@ def largest_residual(problem: TrainingProblem, predicted: np.ndarray, objective:
     return float(np.max(np.abs(predicted - problem.y)[counted])) * (1 + 1e-12)
 
 
-def prediction_error(problem: TrainingProblem, network: ShallowNetwork) -> np.ndarray:
+def prediction_error(problem: TrainingProblem, network: ShallowNetwork | ThresholdNetwork) -> np.ndarray:
     """Bounds of the rounding errors of ``network.predict(problem.X)``: large for data far from the origin."""
+    if isinstance(network, ThresholdNetwork):  # whose gates are exact
+        return np.full(problem.n, (network.n_neurons + 4) * _EPS * (network.path_norm() + abs(network.intercept)))
     X = np.abs(problem.X)
     weights, outputs = np.abs(network.weights), np.abs(network.output_weights)
-    size = (X @ weights.T + np.abs(network.biases)) @ outputs + np.abs(network.intercept)
+    size = X @ (weights.T @ outputs) + np.abs(network.biases) @ outputs + np.abs(network.intercept)
     if network.skip is not None:
         size = size + X @ np.abs(network.skip)
     return (problem.d + network.n_neurons + 12) * _EPS * size
 
 
-def rounding_of_objective(problem: TrainingProblem, network: ShallowNetwork, objective: float) -> float:
+def rounding_of_objective(
+    problem: TrainingProblem, network: ShallowNetwork | ThresholdNetwork, objective: float
+) -> float:
     """How far the objective of a network, evaluated exactly, can be above the computed one."""
     if not math.isfinite(objective):
         return 0.0

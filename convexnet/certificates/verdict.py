@@ -21,18 +21,20 @@ from ..pricing import (
     feasible_dual,
     null_prediction,
     price_spectral,
+    price_univariate,
     relative_gap,
 )
-from ..problem import check_problem
+from ..problem import check_problem, require_path_norm
 from .certificate import Certificate
 from .improve import improve
 from .tolerances import check_tolerance, largest_residual, rounding_of_objective, rounding_of_zero
 
 if TYPE_CHECKING:
     from ..arrangements import PatternSet
+    from ..networks.threshold import ThresholdNetwork
     from ..problem import TrainingProblem
 
-__all__ = ["dual_vectors", "judge"]
+__all__ = ["dual_vectors", "judge", "named_verdict", "own_duals"]
 
 
 def judge(
@@ -55,8 +57,8 @@ def judge(
 
     .. math:: \text{objective} \ge \max_{0 \le s \le \mathrm{reg}/M(\nu)} -L^*(-s \nu) .
 
-    M(nu) is computed exactly where all activation patterns are at hand (passed, or enumerated when that takes
-    seconds); otherwise it is bounded by singular values, which is valid but loose.
+    M(nu) is computed exactly for one feature and where all activation patterns are at hand (passed, or enumerated when
+    that takes seconds); otherwise it is bounded by singular values, which is valid but loose.
 
     Parameters
     ----------
@@ -64,7 +66,8 @@ def judge(
     network : ShallowNetwork
         Any network of the problem's class, however it was trained.
     patterns : PatternSet, optional
-        Activation patterns of ``problem.extended``. Default: all of them, if listing them takes seconds.
+        Activation patterns of ``problem.extended``. Default: all of them, if listing them takes seconds
+        (for one feature none are needed).
     nu : ndarray or list of ndarray, optional
         Dual vectors to try besides the network's own residual, e.g. ``solution.certificate.nu``: the residual of an
         inexact network alone gives a poor bound.
@@ -109,6 +112,7 @@ def judge(
     """
     start = time.perf_counter()
     check_problem(problem)
+    require_path_norm(problem, "judge")
     tol = check_tolerance(tol)
     deadline = None if time_limit is None else start + check_positive(time_limit, "time_limit")
     objective = problem.objective(network)
@@ -133,7 +137,8 @@ def judge(
     listed_gap = None if listed is None else relative_gap(upper, listed, zero)
     better_objective = None if better is None else problem.objective(better)
     refuted = better_objective is not None and better_objective < objective * (1 - tol)
-    verdict, scope = _verdict(gap, listed_gap, refuted, tol, pricer)
+    n_patterns = 0 if pricer is None else len(pricer.patterns)
+    verdict, scope = named_verdict(gap, listed_gap, tol, n_patterns, refuted)
     return Certificate(
         verdict=verdict,
         upper_bound=objective,
@@ -148,7 +153,7 @@ def judge(
         listed_lower_bound=listed,
         listed_gap=listed_gap,
         misfit=misfit,
-        n_patterns=0 if pricer is None else len(pricer.patterns),
+        n_patterns=n_patterns,
         improved=better,
         improved_objective=better_objective,
         conventions=problem.conventions(),
@@ -182,7 +187,7 @@ class _Bound:
         if given is not None:
             self.every = given
         else:
-            self.every = self.cells if complete and self.cells is not None else price_spectral(problem, point.nu)
+            self.every = self.cells if complete and self.cells is not None else _outright(problem, point.nu)
         every = self.every
         extra = point.pricing_slack(problem)
         self.pricing_bound, self.method = every.bound + extra, every.method
@@ -210,11 +215,16 @@ def _pricer(problem: TrainingProblem, patterns: PatternSet | None) -> CellPricer
         if patterns is not None:
             raise ProblemError("Activation patterns certify scalar outputs; leave patterns out for several outputs.")
         return None
-    if patterns is None and enumerable(problem):
+    if patterns is None and problem.d > 1 and enumerable(problem):
         from ..arrangements import enumerate_patterns
 
         patterns = enumerate_patterns(problem.extended)
     return None if patterns is None else CellPricer(problem, patterns)
+
+
+def _outright(problem: TrainingProblem, nu: np.ndarray) -> PricingResult:
+    """A bound over every direction without a list of cells: exact for one feature."""
+    return price_univariate(problem, nu) if problem.d == 1 else price_spectral(problem, nu)
 
 
 def _fitting(pricer: CellPricer, problem: TrainingProblem) -> CellPricer:
@@ -229,11 +239,19 @@ def _fitting(pricer: CellPricer, problem: TrainingProblem) -> CellPricer:
 
 def _candidates(problem: TrainingProblem, network: ShallowNetwork, nu: Any) -> list[np.ndarray]:
     """Dual vectors to try: the given ones, the network's own residual, the null model's residual."""
+    found = own_duals(problem, network, nu)
+    return found if problem.loss.name == "interpolation" else [*found, *_null_dual(problem)]
+
+
+def own_duals(
+    problem: TrainingProblem, network: ShallowNetwork | ThresholdNetwork, nu: Any
+) -> list[np.ndarray]:
+    """The given dual vectors and the network's own residual; at least one vector."""
     found = dual_vectors(problem, nu)
     if problem.loss.name == "interpolation":
         return found or [problem.y]
     own = -problem.gradient(network.predict(problem.X))
-    return [*found, *([own] if np.isfinite(own).all() else []), *_null_dual(problem)] or [np.zeros_like(problem.y)]
+    return [*found, *([own] if np.isfinite(own).all() else [])] or [np.zeros_like(problem.y)]
 
 
 def dual_vectors(problem: TrainingProblem, nu: Any) -> list[np.ndarray]:
@@ -283,12 +301,13 @@ def _best(values: Iterable[float | None]) -> float | None:
     return max(known) if known else None
 
 
-def _verdict(
-    gap: float, listed_gap: float | None, refuted: bool, tol: float, pricer: CellPricer | None
+def named_verdict(
+    gap: float, listed_gap: float | None, tol: float, n_patterns: int, refuted: bool = False
 ) -> tuple[str, str]:
+    """The verdict that the gaps allow, and the class of networks that it is about."""
     everyone = "all networks of any width"
     if gap <= tol:
         return "optimal", everyone
-    if listed_gap is not None and listed_gap <= tol and pricer is not None:
-        return "listed", f"networks whose neurons have one of {len(pricer.patterns)} listed activation patterns"
+    if listed_gap is not None and listed_gap <= tol:
+        return "listed", f"networks whose neurons have one of {n_patterns} listed activation patterns"
     return ("refuted" if refuted else "bound"), everyone

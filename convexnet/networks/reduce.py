@@ -15,7 +15,7 @@ from .merge import balanced
 if TYPE_CHECKING:
     from .shallow import ShallowNetwork
 
-__all__ = ["FREE_TERMS", "reduced"]
+__all__ = ["FREE_TERMS", "reduce_amplitudes", "reduced"]
 
 FREE_TERMS = ("intercept", "skip", "linear")
 _EPS = np.finfo(np.float64).eps
@@ -87,7 +87,7 @@ def reduced(
     V = network.output_weights.reshape(network.n_neurons, network.n_outputs) / out[:, None]
     hidden = activate(data @ rows[:, :-1].T + rows[:, -1], network.kappa)
     before = norms * out
-    after = _reduce_amplitudes(hidden, V, before, Q)
+    after = reduce_amplitudes(hidden, V, before, Q)
     change = _refit(F, Q, T, hidden @ ((before - after)[:, None] * V))
     return _assemble(network, rows, V, after, change, free)
 
@@ -134,7 +134,7 @@ def _constants_to_intercept(network: ShallowNetwork, bias: str, norm: str) -> Sh
     )
 
 
-def _reduce_amplitudes(hidden: np.ndarray, V: np.ndarray, amplitudes: np.ndarray, Q: np.ndarray) -> np.ndarray:
+def reduce_amplitudes(hidden: np.ndarray, V: np.ndarray, amplitudes: np.ndarray, Q: np.ndarray) -> np.ndarray:
     """New amplitudes >= 0 with the same outputs modulo span Q; works on columns of unit length."""
     lengths = row_norms(hidden.T)
     new = np.zeros_like(amplitudes)

@@ -19,6 +19,7 @@ from ._arrays import (
     expect_shape,
     row_norms,
 )
+from ._many import hidden_sums
 from .activations import activate
 
 __all__ = ["ShallowNetwork"]
@@ -132,7 +133,7 @@ class ShallowNetwork:
             If X is not a finite matrix with ``n_features`` columns.
         """
         data = check_input(X, self.n_features)
-        values = self.hidden(data) @ self.output_weights + self.intercept
+        values = hidden_sums(data, self.weights, self.biases, self.output_weights, self.kappa) + self.intercept
         return values if self.skip is None else values + data @ self.skip
 
     def activation_patterns(self, X: Any) -> np.ndarray:

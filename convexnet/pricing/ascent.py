@@ -11,6 +11,7 @@ import numpy as np
 from ..errors import ProblemError
 from ..networks._arrays import row_norms
 from ..networks.activations import activate, activate_derivative
+from ..problem import require_path_norm
 from ._climb import climb_form
 from .forms import PricingForm
 from .result import PricingResult
@@ -98,6 +99,7 @@ def price_ascent(
     >>> round(result.value, 4), result.bound
     (2.2361, inf)
     """
+    require_path_norm(problem, "price_ascent")
     started = time.perf_counter()
     atoms, signs, values, rounds = _search(
         problem, nu, starts, n_starts, random_state, np.inf if time_limit is None else started + time_limit, max_atoms
@@ -142,6 +144,7 @@ def local_maxima(
     >>> atoms.tolist(), signs.tolist(), values.tolist()
     ([[1.0, -1.0]], [1, 1], [2.0, 1.0])
     """
+    require_path_norm(problem, "local_maxima")
     result = price_ascent(
         problem, nu, n_starts=n_starts, random_state=random_state, starts=starts, target=threshold,
         time_limit=time_limit, max_atoms=max_atoms,

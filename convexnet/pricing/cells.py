@@ -11,6 +11,7 @@ from ..arrangements.patterns import CellRays
 from ..errors import PatternError
 from ..networks._arrays import row_norms
 from ..networks.activations import activate
+from ..problem import require_path_norm
 from .geometry import CellGeometry
 from .result import PricingResult, Violator
 from .spectral import check_dual, direction_norms
@@ -78,6 +79,7 @@ class CellPricer:
     """Prices many dual vectors over the same cells; what depends on the geometry alone is computed once."""
 
     def __init__(self, problem: TrainingProblem, patterns: PatternSet) -> None:
+        require_path_norm(problem, "CellPricer")
         if not problem.scalar:
             raise PatternError("Pricing over cells needs a scalar output; bound vector outputs by price_spectral.")
         if len(patterns) == 0:

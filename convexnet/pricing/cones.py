@@ -15,6 +15,7 @@ import numpy as np
 from .._validation import check_choice, check_count, check_positive, require
 from ..errors import ProblemError, SolverError
 from ..networks.activations import activate
+from ..problem import require_path_norm
 from ._cone_compile import Compiler, LoopStep
 from ._cone_forms import stack_forms
 from ._cone_numpy import NumpyStep, Progress
@@ -102,6 +103,7 @@ def price_cones(
     >>> round(result.value, 4), round(result.bound, 4), result.status
     (2.2361, 2.2361, 'done')
     """
+    require_path_norm(problem, "price_cones")
     search = ConeSearch(problem, nu, tol=tol, proof=proof, backend=backend, memory_limit=memory_limit)
     return search.run(
         target=target, time_limit=time_limit, node_limit=node_limit, stop_at_violation=stop_at_violation
@@ -138,6 +140,7 @@ class ConeSearch:
         backend: str = "auto",
         memory_limit: int = 2_000_000_000,
     ) -> None:
+        require_path_norm(problem, "ConeSearch")
         began = time.perf_counter()
         self.problem, self.nu = problem, np.array(nu, dtype=np.float64)
         self.tol = check_positive(tol, "tol", allow_zero=True)

@@ -12,6 +12,7 @@ import numpy as np
 from ..arrangements._rank import rank_bounds
 from ..errors import ProblemError
 from ..networks._arrays import row_norms
+from ._exact_sums import two_product
 
 if TYPE_CHECKING:
     from ..problem import TrainingProblem
@@ -22,6 +23,8 @@ _EPS = float(np.finfo(np.float64).eps)
 _NOISE = 1e-6
 _LARGEST = float(np.finfo(np.float64).max)
 _TINY = float(np.finfo(np.float64).tiny)
+_SAFE = 1e-250
+"""Products of at least this size have rounding errors that do not underflow."""
 
 
 def relative_gap(upper: float, lower: float, zero: float = 0.0) -> float:
@@ -175,9 +178,10 @@ def _on_grid(nu: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> DualPoint 
     top = float(np.max(np.abs(nu), initial=0.0))
     if top == 0:
         return DualPoint(nu, np.zeros(0, dtype=int), 0.0)
-    unit = 2.0 ** (math.ceil(math.log2(top)) - 50 + math.ceil(math.log2(len(nu) + 1)))
+    # Up to a thousand entries sum without rounding in any order; more need an exact sum, or the grid would be coarse.
+    unit = 2.0 ** (math.ceil(math.log2(top)) - 50 + min(math.ceil(math.log2(len(nu) + 1)), 10))
     ticks = np.clip(np.round(nu / unit), np.ceil(lower / unit), np.floor(upper / unit))
-    excess = float(ticks.sum())
+    excess = math.fsum(ticks.tolist())
     low, high = np.ceil(lower / unit), np.floor(upper / unit)
     for index in np.argsort(-np.minimum(ticks - low, high - ticks)):
         moved = float(np.clip(ticks[index] - excess, low[index], high[index]))
@@ -228,13 +232,23 @@ def _independent(columns: np.ndarray) -> np.ndarray:
 
 
 def _exact_residual(nu: np.ndarray, columns: np.ndarray, scale: np.ndarray) -> float:
-    """``||scaled columns' nu||`` with the sums taken in exact rational arithmetic, rounded up: zero only if exact."""
-    weights = [Fraction(value) for value in nu.tolist()]
-    exact = [sum(w * Fraction(x) for w, x in zip(weights, column.tolist(), strict=True)) for column in columns.T]
+    """``||scaled columns' nu||`` with the sums taken exactly, rounded up: zero only if exact."""
+    exact = [_exact_product(nu, column) for column in columns.T]
     if not any(exact):
         return 0.0
-    sums = [abs(float(total)) / size for total, size in zip(exact, scale, strict=True)]
+    sums = [abs(total) / size for total, size in zip(exact, scale, strict=True)]
     return max(math.hypot(*sums) * (1 + 1e-10), _TINY)
+
+
+def _exact_product(a: np.ndarray, b: np.ndarray) -> float:
+    """``a . b`` rounded once; in rational arithmetic where a rounding error of a product could underflow."""
+    high, low = two_product(a, b)
+    sizes = np.abs(high[(a != 0) & (b != 0)])
+    if sizes.size and float(sizes.min()) < _SAFE:
+        pairs = zip(a.tolist(), b.tolist(), strict=True)
+        total = sum((Fraction(x) * Fraction(y) for x, y in pairs), start=Fraction(0))
+        return float(total) or math.copysign(_TINY, total) if total else 0.0
+    return math.fsum([*high.tolist(), *low.tolist()])
 
 
 def dual_bound(

@@ -18,6 +18,7 @@ import numpy as np
 
 from ..errors import ProblemError
 from ..networks._arrays import row_norms
+from ..problem import require_path_norm
 from .spectral import check_dual
 
 if TYPE_CHECKING:
@@ -119,6 +120,7 @@ def pricing_forms(problem: TrainingProblem, nu: np.ndarray) -> tuple[PricingForm
     >>> plus.rows.tolist(), plus.linear.tolist(), plus.weights.tolist()
     ([[1.0]], [1.5], [1.5])
     """
+    require_path_norm(problem, "pricing_forms")
     check_dual(problem, nu)
     if not problem.scalar:
         raise ProblemError("Pricing forms are for scalar outputs; price_outputs combines them for several.")

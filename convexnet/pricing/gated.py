@@ -11,6 +11,7 @@ from .._validation import check_choice
 from ..arrangements import pattern_matrix
 from ..errors import ProblemError
 from ..networks._arrays import row_norms
+from ..problem import require_path_norm
 from .result import PricingResult
 
 if TYPE_CHECKING:
@@ -79,6 +80,7 @@ def price_gated(problem: TrainingProblem, nu: np.ndarray, patterns: Any, *, grou
     >>> round(price_gated(problem, np.array([1.0, 1.0]), [[1, 1], [0, 1]]).value, 6)
     5.0
     """
+    require_path_norm(problem, "price_gated")
     start = time.perf_counter()
     check_groups(problem, group)
     gates = pattern_matrix(problem.extended, patterns)

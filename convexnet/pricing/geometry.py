@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..networks._arrays import row_norms
+from ..problem import require_path_norm
 from .multipliers import candidates, peak
 from .spectral import direction_norms
 
@@ -60,6 +61,7 @@ def price_cell(problem: TrainingProblem, pattern: np.ndarray, nu: np.ndarray) ->
     >>> round(price_cell(problem, np.array([1, 1]), np.array([1.0, 1.0])).bound, 9)
     3.0
     """
+    require_path_norm(problem, "price_cell")
     return CellGeometry(problem).price(pattern, nu)
 
 

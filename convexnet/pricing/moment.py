@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..networks._arrays import row_norms
+from ..problem import require_path_norm
 from ._frank_wolfe import FrankWolfe, MomentState
 from .ascent import attained_value, climb
 from .forms import PricingForm, pricing_forms
@@ -122,6 +123,7 @@ def price_moment(
     >>> round(result.value, 6), round(result.bound, 6)
     (25.0, 25.0)
     """
+    require_path_norm(problem, "price_moment")
     started = time.perf_counter()
     search = _Search(problem, pricing_forms(problem, nu), target, stop_at_violation)
     search.deadline = started + (np.inf if time_limit is None else time_limit)

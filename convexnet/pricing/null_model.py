@@ -3,7 +3,7 @@ r"""The null model (no neurons) and the regularisation above which it is optimal
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,8 +13,11 @@ from ..errors import ProblemError
 from ..networks._arrays import row_norms
 from .cells import price_cells
 from .dual import feasible_dual
+from .label_noise import LabelNoisePricer, label_noise_patterns, price_points
 from .result import PricingResult
 from .spectral import price_spectral
+from .threshold import ThresholdPricer, price_threshold, threshold_patterns
+from .univariate import price_univariate
 
 if TYPE_CHECKING:
     from ..arrangements import PatternSet
@@ -122,6 +125,12 @@ def price_null(problem: TrainingProblem, patterns: PatternSet | None = None) -> 
     if np.linalg.norm(point.nu - nu) > 1e-4 * np.linalg.norm(nu):
         raise ProblemError("The null model could not be solved accurately enough to price it; give reg explicitly.")
     nu = point.nu
+    if problem.activation == "threshold":
+        return _price_threshold(problem, nu, patterns)
+    if problem.norm == "label_noise":
+        return _price_label_noise(problem, nu, patterns)
+    if problem.d == 1 and patterns is None:
+        return price_univariate(problem, nu)
     if problem.scalar and patterns is None and enumerable(problem):
         patterns = enumerate_patterns(problem.extended)
     if patterns is None or not patterns.proven:
@@ -129,11 +138,40 @@ def price_null(problem: TrainingProblem, patterns: PatternSet | None = None) -> 
     return price_cells(problem, nu, patterns)
 
 
+def _price_threshold(problem: TrainingProblem, nu: np.ndarray, patterns: Any) -> PricingResult:
+    """Over all patterns where they can be listed, else over all subsets of the samples."""
+    if patterns is None and enumerable(problem):
+        patterns = threshold_patterns(problem)
+    pricer = None if patterns is None else ThresholdPricer(problem, patterns)
+    return pricer.price(nu) if pricer is not None and pricer.complete else price_threshold(problem, nu)
+
+
+def _price_label_noise(problem: TrainingProblem, nu: np.ndarray, patterns: Any) -> PricingResult:
+    """Over all cells where they can be listed, and over single points; the smaller bound."""
+    if patterns is None and enumerable(problem):
+        patterns = label_noise_patterns(problem)
+    pricer = None if patterns is None else LabelNoisePricer(problem, patterns)
+    single = price_points(problem, nu)
+    every = pricer.price(nu) if pricer is not None and pricer.complete else single
+    return min(every, single, key=lambda result: result.bound)
+
+
+def _noise(problem: TrainingProblem, nu: np.ndarray) -> float:
+    """What rounding makes of pricing a vector of the size of nu."""
+    if problem.activation == "threshold":
+        return 1e-12 * float(np.sum(np.abs(nu)))
+    sizes = row_norms(problem.extended)
+    if problem.norm == "label_noise":
+        return 1e-12 * float(np.linalg.norm(nu) / max(float(np.max(sizes)), 1e-300))
+    return 1e-12 * float(np.sum(np.abs(nu).T @ sizes))
+
+
 def reg_max(problem: TrainingProblem, patterns: PatternSet | None = None) -> float:
     r"""Smallest regularisation at which the model without neurons is optimal: ``M(-grad loss(null model))``.
 
-    Exact (to rounding) where all activation patterns can be listed or are passed; otherwise an upper bound from
-    singular values, above which the null model is certainly optimal. Zero where rounding is all that is left to fit.
+    Exact (to rounding) for one feature and where all activation patterns can be listed or are passed; otherwise an
+    upper bound (ReLU-type neurons: from singular values), above which the null model is certainly optimal. Zero where
+    rounding is all that is left to fit.
     For losses with a kink the gradient at the null model is one of several and the value is an upper estimate.
     ``problem.reg`` is ignored.
 
@@ -159,5 +197,5 @@ def reg_max(problem: TrainingProblem, patterns: PatternSet | None = None) -> flo
     3.0
     """
     priced = price_null(problem, patterns)
-    rounding = 1e-12 * float(np.sum(np.abs(problem.gradient(np.zeros_like(problem.y))).T @ row_norms(problem.extended)))
+    rounding = _noise(problem, problem.gradient(np.zeros_like(problem.y)))
     return priced.bound if priced.bound > rounding else 0.0

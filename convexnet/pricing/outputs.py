@@ -15,7 +15,7 @@ import numpy as np
 from ..errors import ProblemError
 from ..networks._arrays import row_norms
 from ..networks.activations import activate
-from ..problem import TrainingProblem
+from ..problem import TrainingProblem, require_path_norm
 from .ascent import price_ascent
 from .moment import price_moment
 from .result import PricingResult
@@ -100,6 +100,7 @@ def price_outputs(
     >>> round(result.value, 6), round(result.bound, 4)
     (5.0, 5.0)
     """
+    require_path_norm(problem, "price_outputs")
     started = time.perf_counter()
     check_dual(problem, N)
     if problem.scalar:

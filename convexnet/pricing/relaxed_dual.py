@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import ProblemError
+from ..problem import require_path_norm
 from ._column_generation import generate
 from ._frank_wolfe import MomentState
 from ._low_rank import minimise
@@ -113,6 +114,7 @@ def joint_dual(
     >>> round(joint.bound, 4), joint.nu.round(3).tolist()
     (0.475, [0.1, 0.2])
     """
+    require_path_norm(problem, "joint_dual")
     if not problem.scalar:
         raise ProblemError("joint_dual is for scalar outputs; price_outputs bounds several.")
     started = time.perf_counter()
@@ -258,6 +260,7 @@ def pseudo_lasso(
     >>> lasso.amplitudes.round(6).tolist(), lasso.nu.round(6).tolist()
     ([0.9], [0.1, 0.2])
     """
+    require_path_norm(problem, "pseudo_lasso")
     Z = np.asarray(responses, dtype=np.float64)
     if not problem.scalar or Z.ndim != 2 or len(Z) != problem.n:
         raise ProblemError(f"responses must have shape (n={problem.n}, K), and the problem one output.")

@@ -12,6 +12,7 @@ import numpy as np
 
 from .._validation import check_choice, check_count, check_positive, require
 from ..errors import ProblemError
+from ..problem import require_path_norm
 from . import _slab_numpy
 from ._slab_compile import chosen_engine
 from ._slab_finish import Finisher
@@ -104,6 +105,7 @@ def price_slabs(
     >>> result.status, 2.2 < result.value <= result.bound <= 2.25
     ('target', True)
     """
+    require_path_norm(problem, "price_slabs")
     search = SlabSearch(problem, nu, tol=tol, proof=proof, backend=backend, memory_limit=memory_limit)
     return search.run(
         target=target, time_limit=time_limit, node_limit=node_limit, stop_at_violation=stop_at_violation
@@ -141,6 +143,7 @@ class SlabSearch:
         memory_limit: int = 2_000_000_000,
         options: Options | None = None,
     ) -> None:
+        require_path_norm(problem, "SlabSearch")
         began = time.perf_counter()
         self.problem, self.nu = problem, np.array(nu, dtype=np.float64)
         self.tol = check_positive(tol, "tol", allow_zero=True)

@@ -10,6 +10,7 @@ import numpy as np
 from ..errors import ProblemError
 from ..networks._arrays import row_norms
 from ..networks.activations import activate
+from ..problem import require_path_norm
 from .result import PricingResult
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ def price_spectral(problem: TrainingProblem, nu: np.ndarray) -> PricingResult:
     >>> round(price_spectral(problem, np.array([3.0, 4.0])).bound, 6)
     25.0
     """
+    require_path_norm(problem, "price_spectral")
     check_dual(problem, nu)
     X, centres = _centred(problem)
     size, strength = float(np.max(np.abs(X))), float(np.max(np.abs(nu)))

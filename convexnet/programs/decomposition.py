@@ -13,7 +13,7 @@ from ..arrangements import pattern_matrix
 from ..errors import NetworkError, PatternError, ProblemError
 from ..networks.gated import GatedNetwork
 from ..networks.shallow import ShallowNetwork
-from ..problem import TrainingProblem
+from ..problem import TrainingProblem, require_path_norm
 from ._blocks import column_norms, cone_matrix
 from ._recovery import blocks_to_network
 from .solver import run_solver
@@ -124,6 +124,7 @@ def decompose_gated(
     >>> np.allclose(result.network.predict(problem.X), gated.predict(problem.X), atol=1e-8), result.factor >= 1
     (True, True)
     """
+    require_path_norm(problem, "decompose_gated")
     G = _check(problem, network, patterns)
     W = network.weights if problem.bias == "none" else np.vstack([network.weights, np.asarray(network.biases)])
     used = np.flatnonzero(np.any(W != 0, axis=0))

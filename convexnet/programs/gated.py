@@ -12,7 +12,7 @@ from ..arrangements import pattern_matrix
 from ..errors import PatternError
 from ..networks.gated import GatedNetwork
 from ..pricing.gated import check_groups
-from ..problem import TrainingProblem
+from ..problem import TrainingProblem, require_path_norm
 from ._blocks import column_norms, fit_matrix, free_terms, gate_factors, is_orthogonal
 from ._recovery import effective_blocks
 from .program import Program
@@ -71,6 +71,7 @@ def build_gated(problem: TrainingProblem, patterns: Any, *, group: str = "nuclea
     >>> round(program.value, 6), round(problem.gated_objective(network), 6)
     (0.19, 0.19)
     """
+    require_path_norm(problem, "build_gated")
     check_groups(problem, group)
     G = pattern_matrix(problem.extended, patterns)
     gates = _gates(problem, patterns, G) if hasattr(patterns, "witnesses") else None

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..errors import InfeasibleError, ProblemError, SolverError
 from ..networks._arrays import row_norms
-from ..problem import TrainingProblem
+from ..problem import TrainingProblem, require_path_norm
 from ._blocks import free_terms
 from .solver import ProgramStatus, run_solver
 
@@ -308,6 +308,7 @@ def build_joint_moment(problem: TrainingProblem) -> JointMoment:
     >>> round(solution.value, 5), solution.nu.round(4).tolist()
     (0.475, [0.1, 0.2])
     """
+    require_path_norm(problem, "build_joint_moment")
     if not problem.scalar:
         raise ProblemError("The joint moment program is for scalar outputs; price_outputs bounds several.")
     rows, sizes, unit, reach = _inputs(problem)

@@ -9,10 +9,11 @@ from typing import Any
 import cvxpy as cp
 import numpy as np
 
-from ..arrangements import pattern_matrix
+from .._validation import check_choice
+from ..arrangements import PatternSet, cell_facets, pattern_matrix
 from ..errors import PatternError, ProblemError
 from ..networks.shallow import ShallowNetwork
-from ..problem import TrainingProblem
+from ..problem import TrainingProblem, require_path_norm
 from ._blocks import (
     check_indices,
     column_norms,
@@ -34,7 +35,7 @@ def build_relu(
     *,
     positive: Any = None,
     negative: Any = None,
-    cone_rows: Sequence[Any] | None = None,
+    cone_rows: Sequence[Any] | str | None = None,
 ) -> Program:
     r"""Build the convex program of a two-layer network with scalar output over listed cells.
 
@@ -56,8 +57,9 @@ def build_relu(
     positive, negative : integer arrays, optional
         Patterns that get a block in V (neurons with positive output weight) and in W; all by default. An empty array
         leaves that variable out.
-    cone_rows : P integer arrays, optional
-        Rows that bound each cell; the others are implied by them. All rows by default.
+    cone_rows : "facets" or P integer arrays, optional
+        Rows that bound each cell; the others are implied by them. All rows by default. ``"facets"`` finds them for a
+        PatternSet: about four rows a cell for two features and a bias, which builds and solves several times faster.
 
     Returns
     -------
@@ -87,12 +89,13 @@ def build_relu(
     >>> network.n_neurons, round(program.value, 6), round(problem.objective(network), 6)
     (2, 0.19, 0.19)
     """
+    require_path_norm(problem, "build_relu")
     if not problem.scalar:
         raise ProblemError("The ReLU program is exact for one output only; use build_gated, or one problem per output.")
     G = pattern_matrix(problem.extended, patterns)
     P = G.shape[1]
     listed = {"V": check_indices(positive, P, "positive"), "W": check_indices(negative, P, "negative")}
-    rows = _check_rows(cone_rows, G)
+    rows = _facets(problem, patterns, cone_rows) if isinstance(cone_rows, str) else _check_rows(cone_rows, G)
     variables: dict[str, Any] = {"f": cp.Variable(problem.n, name="f")}
     penalty: Any = 0.0
     terms: list[Any] = [np.zeros(problem.n)]
@@ -120,6 +123,14 @@ def _block_parts(problem: TrainingProblem, G: np.ndarray, rows: list[Any] | None
     E = problem.extended
     flat = cp.vec(block, order="F")
     return fit_matrix(E, gate_factors(G, problem.kappa)) @ flat, cone_matrix(E, G, rows) @ flat >= 0
+
+
+def _facets(problem: TrainingProblem, patterns: Any, cone_rows: str) -> list[np.ndarray]:
+    """The facet rows of every cell."""
+    check_choice(cone_rows, "cone_rows", ("facets",))
+    if not isinstance(patterns, PatternSet):
+        raise PatternError("cone_rows='facets' needs a PatternSet; pass the list of rows, or None for all rows.")
+    return [cell_facets(patterns, problem.extended, cell) for cell in range(len(patterns))]
 
 
 def _check_rows(cone_rows: Sequence[Any] | None, G: np.ndarray) -> list[np.ndarray] | None:

@@ -17,7 +17,7 @@ PER_BATCH = 15
 )
 def test_bounds_hold_on_random_data(batch: int) -> None:
     seed, checked = 10_000_000 + 1000 * batch, 0
-    while checked < PER_BATCH:
+    while checked < (PER_BATCH if batch >= DEFAULT else PER_BATCH // 2):
         # The slower searches take turns, so that every bound meets a good part of the instances.
         names = tuple(name for name in bounds() if "slabs" not in name or checked % 6 == batch % 6)
         outcome = check_instance(seed, names=names)

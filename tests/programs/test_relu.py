@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from helpers.grids import latin
 from programs.program_cases import SCALAR_LOSSES, dual_ratio, patterns_of, small_problem, vector_problem
 from scipy.optimize import nnls
 
@@ -34,10 +35,10 @@ def verify(problem, program, rel=1e-7):
     return network
 
 
-@pytest.mark.parametrize("norm", ["l2", "l1"])
-@pytest.mark.parametrize("activation", ACTIVATIONS)
-@pytest.mark.parametrize("bias", ["penalized", "free", "none"])
-@pytest.mark.parametrize("loss", SCALAR_LOSSES)
+@pytest.mark.parametrize(
+    ("loss", "bias", "activation", "norm"),
+    latin(SCALAR_LOSSES, ["penalized", "free", "none"], ACTIVATIONS, ["l2", "l1"], every=3),
+)
 def test_value_network_and_dual_vector_agree(loss, bias, activation, norm):
     problem = small_problem(loss, bias=bias, activation=activation, norm=norm)
     program = build_relu(problem, patterns_of(problem))
