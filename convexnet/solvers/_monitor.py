@@ -1,4 +1,4 @@
-"""Limits, callbacks and the best bounds so far, shared by the gated solvers."""
+"""Limits, callbacks and the best bounds so far, shared by the solvers that work in rounds."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
+from .._validation import check_count, check_flag, check_positive
+from ..errors import ProblemError
 from ..pricing import relative_gap
 from .result import Progress
 
-__all__ = ["Monitor"]
+__all__ = ["Monitor", "started"]
 
 
 @dataclass
@@ -23,7 +26,7 @@ class Monitor:
     """
 
     time_limit: float
-    max_iter: int
+    max_iter: float
     tol: float
     callback: Callable[[Progress], object] | None = None
     verbose: bool = False
@@ -77,3 +80,22 @@ class Monitor:
             self.status = "callback"
         if self.gap <= self.tol:
             self.status = "solved"
+
+
+def started(
+    tol: Any, time_limit: Any, max_iter: Any = None, callback: Any = None, verbose: Any = False, *,
+    zero_tol: bool = False,
+) -> Monitor:  # fmt: skip
+    """Check the limits and start the clock; without ``max_iter`` rounds are not counted.
+
+    Raises
+    ------
+    ProblemError
+        If an option is of another kind or out of range; with ``zero_tol`` the tolerance may be 0.
+    """
+    if callback is not None and not callable(callback):
+        raise ProblemError(f"callback must be callable, got {type(callback).__name__}.")
+    return Monitor(
+        check_positive(time_limit, "time_limit"), math.inf if max_iter is None else check_count(max_iter, "max_iter"),
+        check_positive(tol, "tol", allow_zero=zero_tol), callback, check_flag(verbose, "verbose"),
+    )  # fmt: skip

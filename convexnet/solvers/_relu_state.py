@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..networks.activations import activate
-from ..networks.shallow import ShallowNetwork
 from ..pricing.spectral import direction_norms
 from ._amplitudes import amplitudes
+from ._assembled import assembled
 from ._kinks import Neurons
 
 if TYPE_CHECKING:
+    from ..networks.shallow import ShallowNetwork
     from ..problem import TrainingProblem
 
 __all__ = [
@@ -46,15 +47,7 @@ def with_slopes(problem: TrainingProblem, u: np.ndarray, signs: np.ndarray, free
 
 def network_of(problem: TrainingProblem, state: Neurons) -> ShallowNetwork:
     """The balanced network of a state."""
-    return ShallowNetwork(
-        state.u[:, : problem.d],
-        np.zeros(len(state.u)) if problem.bias == "none" else state.u[:, -1],
-        state.signs,
-        intercept=float(state.free[-1]) if problem.intercept else 0.0,
-        skip=state.free[: problem.d] if problem.skip else None,
-        activation=problem.activation,
-        negative_slope=problem.negative_slope,
-    ).balanced(problem.bias, problem.norm)
+    return assembled(problem, state.u.T, state.signs, state.free).balanced(problem.bias, problem.norm)
 
 
 def predictions(problem: TrainingProblem, state: Neurons) -> np.ndarray:

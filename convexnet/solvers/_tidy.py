@@ -13,12 +13,18 @@ if TYPE_CHECKING:
 
 __all__ = ["tidied"]
 
+_LARGEST = 50_000_000
+"""Outputs of all neurons on all samples up to which neurons are compared."""
+
 
 def tidied(problem: TrainingProblem, network: ShallowNetwork, reduce: bool = True) -> ShallowNetwork:
     """Merge twins and drop neurons that others can replace, whenever the objective does not grow.
 
-    ``reduce=False`` leaves out the second, whose cost grows with the square of the neurons.
+    ``reduce=False`` leaves out the second, whose cost grows with the square of the neurons. Networks too large for the
+    matrix of all neurons' outputs stay as they are.
     """
+    if problem.n * network.n_neurons > _LARGEST:
+        return _without_dust(network.balanced(problem.bias, problem.norm))
     best, value = network, problem.objective(network)
     pruned = network.pruned(1e-9)
     candidates = [pruned, pruned.merged(problem.bias, problem.X)]

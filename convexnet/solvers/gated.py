@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from .._validation import check_choice, check_count, check_flag, check_positive
+from .._validation import check_choice, check_count
 from ..errors import ProblemError
-from ..problem import check_problem
+from ..problem import check_problem, require_path_norm
 from ._gated_bounds import Found, GatedCase
-from ._monitor import Monitor
+from ._monitor import Monitor, started
 from .result import GatedResult, Progress
 
 if TYPE_CHECKING:
@@ -105,7 +105,8 @@ def solve_gated(
     True
     """
     check_problem(problem)
-    monitor = _monitor(tol, time_limit, callback, verbose)
+    require_path_norm(problem, "solve_gated")
+    monitor = started(tol, time_limit, callback=callback, verbose=verbose)
     check_choice(method, "method", METHODS)
     check_count(random_state, "random_state", minimum=0)
     if max_iter is not None:
@@ -122,13 +123,6 @@ def solve_case(
     monitor.max_iter = _MAX_ITER[name] if max_iter is None else max_iter
     found = run(case, monitor, _checked_start(case, start), random_state)
     return case.result(found, monitor, name)
-
-
-def _monitor(tol: float, time_limit: float, callback: Callable[[Progress], object] | None, verbose: bool) -> Monitor:
-    check_flag(verbose, "verbose")
-    if callback is not None and not callable(callback):
-        raise ProblemError(f"callback must be callable, got {type(callback).__name__}.")
-    return Monitor(check_positive(time_limit, "time_limit"), 0, check_positive(tol, "tol"), callback, verbose)
 
 
 def _pick(case: GatedCase, method: str) -> tuple[str, Callable[..., Found]]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from .._validation import check_count, check_positive
 from ..errors import ProblemError
-from ..problem import check_problem
+from ..problem import check_problem, require_path_norm
 from ._relu_result import ReluResult, Stopped
 from ._relu_search import FIRST_WIDTHS, Search
 from ._relu_state import state_of
@@ -113,6 +113,7 @@ def solve_relu(
     ('solved', 0.271053)
     """
     check_problem(problem)
+    require_path_norm(problem, "solve_relu")
     width, n_restarts, max_rounds = _check(problem, start, tol, time_limit, max_iter, width, n_restarts)
     if not problem.scalar:
         from ._relu_outputs import solve_relu_outputs
