@@ -61,3 +61,12 @@ def test_the_path_page_has_a_minimum_inside_and_proven_gaps(monkeypatch: pytest.
     assert all(point.pricing_gap <= 1e-4 for point in relu.points)
     assert gated.neurons[0] == relu.neurons[0] == 0
     assert relu.gaps[1] < 0.01 < relu.gaps[-1], "the page says: strong for large reg, weak for small"
+
+
+def test_memorization_takes_no_more_neurons_than_samples(monkeypatch: pytest.MonkeyPatch) -> None:
+    found, figures = page("plot_memorization.py", monkeypatch)
+    assert figures == 3 and found["smallest"].n_neurons == 10
+    assert found["smallest"].path_norm < found["random"].path_norm()
+    for d, fits in found["found"].items():
+        assert all(fit.gap <= 1e-6 and fit.n_neurons <= fit.problem.n for fit in fits)
+        assert d == 1 or all(fit.n_neurons == fit.problem.n for fit in fits), "the page says so"

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from .certification import certify
     from .comparison import Comparison, compare
     from .front import solve
+    from .memorization import Memorization, memorize
     from .path import regularization_path
     from .path_result import PathPoint, RegularizationPath
     from .solution import Solution
@@ -16,12 +17,14 @@ if TYPE_CHECKING:
 __all__ = [
     "Comparison",
     "Generated",
+    "Memorization",
     "PathPoint",
     "RegularizationPath",
     "Solution",
     "certify",
     "compare",
     "generate_cells",
+    "memorize",
     "regularization_path",
     "solve",
 ]
@@ -30,6 +33,7 @@ _MODULES = {
     "certify": "certification",
     "Comparison": "comparison", "compare": "comparison", "Generated": "cell_generation",
     "generate_cells": "cell_generation", "solve": "front", "Solution": "solution",
+    "memorize": "memorization", "Memorization": "memorization",
     "regularization_path": "path", "PathPoint": "path_result", "RegularizationPath": "path_result",
 }  # fmt: skip
 

@@ -135,6 +135,10 @@ class Arm:
             deadline = time.perf_counter() + time_limit
             threshold = self.problem.reg * (1 - 1e-9)
             return self.pricer.price(nu, threshold=threshold, max_violators=20, deadline=deadline)
+        if self.method == "line":
+            from ..pricing import price_univariate
+
+            return price_univariate(self.problem, nu)
         if self.method == "outputs":
             from ..pricing.outputs import price_outputs
 

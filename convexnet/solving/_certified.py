@@ -3,7 +3,7 @@ r"""From the network of a method to a solution: bounds within the time that is l
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,7 @@ import numpy as np
 from ..certificates import Certificate, judge
 from ..certificates.tolerances import rounding_of_zero
 from ..networks.shallow import ShallowNetwork
-from ..pricing import CellPricer, PricingResult, feasible_dual, price_spectral, relative_gap
+from ..pricing import CellPricer, PricingResult, feasible_dual, price_spectral, price_univariate, relative_gap
 from ..solvers._tidy import tidied
 from ..solvers.result import Progress
 from ._loop import bound_over_all
@@ -20,10 +20,11 @@ from .cell_generation import Generated
 from .solution import Solution
 
 if TYPE_CHECKING:
-    from ..arrangements import PatternSet
+    from ..arrangements import FacePatterns, PatternSet
+    from ..networks.threshold import ThresholdNetwork
     from ..problem import TrainingProblem
 
-__all__ = ["Options", "certified", "final_status"]
+__all__ = ["Options", "certified", "certified_solution", "final_status"]
 
 _ADOPTIONS = 3
 """Times that a better network met while certifying is taken over."""
@@ -78,18 +79,29 @@ def certified(
     gap = None
     if heuristic is not None:
         gap = relative_gap(certificate.upper_bound, heuristic, rounding_of_zero(problem))
+    return certified_solution(
+        problem, judging.network, certificate, judging.status, patterns, found.history, method, options, gap
+    )
+
+
+def certified_solution(
+    problem: TrainingProblem, network: ShallowNetwork | ThresholdNetwork, certificate: Certificate, status: str,
+    patterns: PatternSet | FacePatterns | None, history: Sequence[Progress], method: str, options: Options,
+    pricing_gap: float | None = None,
+) -> Solution:  # fmt: skip
+    """The solution that a certificate allows; ``status`` is why the method ended."""
     return Solution(
-        network=judging.network,
+        network=network,
         objective=certificate.upper_bound,
         certificate=certificate,
-        status=final_status(judging.status, certificate.verdict in ("optimal", "listed")),
+        status=final_status(status, certificate.verdict in ("optimal", "listed")),
         patterns=patterns,
-        history=found.history,
+        history=tuple(history),
         method=method,
         problem=problem,
         random_state=options.random_state,
         wall_time=time.perf_counter() - options.start,
-        pricing_gap=gap,
+        pricing_gap=pricing_gap,
     )
 
 
@@ -133,7 +145,8 @@ class _Judging:
         pricings, limit = self.pricings, self.options.remaining()
         if not pricings and self.pricer is None:  # without them all cells would be listed, however long that takes
             nu = feasible_dual(self.problem, self.found.nu).nu
-            pricings = [(nu, price_spectral(self.problem, nu))]
+            price = price_univariate if self.problem.d == 1 else price_spectral
+            pricings = [(nu, price(self.problem, nu))]
         if self.status == "interrupted":
             limit = min(limit, _PATIENCE)
         return judge(
@@ -158,6 +171,8 @@ class _Judging:
         problem, options = self.problem, self.options
         if (self.pricer is not None and self.pricer.complete) or problem.loss.name == "interpolation":
             return
+        if problem.d == 1 and self._judged(self.network).gap <= options.tol:
+            return  # priced exactly, and the dual vector of the method is good enough
         left = options.left()
         share = (_BOUND_SHARE if self.anywhere else 1.0) * (options.time_limit - left)
         limit = min(max(0.2 * left, min(0.6 * left, _BOUND_SECONDS)), max(_BOUND_SECONDS, share))

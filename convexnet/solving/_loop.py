@@ -14,9 +14,10 @@ from ..certificates.improve import improve
 from ..errors import ConvexNetError, TooManyCellsError
 from ..networks.activations import activate
 from ..networks.shallow import ShallowNetwork
-from ..pricing import CellPricer, PricingResult, enumerable, feasible_dual
+from ..pricing import CellPricer, PricingResult, enumerable, feasible_dual, univariate_peaks
 from ..solvers._tidy import tidied
 from ._bounding import Arm, Board
+from ._line_training import has_line_solver, line_training
 from .dual_sources import DualSource, mixtures, network_source, relaxed_source
 from .polish import Polisher
 
@@ -36,6 +37,8 @@ _SLICES = (1 / 60, 4 / 60, 12 / 60, 1.0)
 _SHARES = (0.1, 0.4)
 """Shares of the relaxation's dual vector in the mixtures that are tried."""
 _VIOLATION = 1e-9
+_PEAKS = 20
+"""Neurons added at once for one feature."""
 _ROUNDS = 40
 _FORM_SECONDS = 5e-8
 """Roughly the time to prepare one entry of a pricing form; with free biases there are n forms of n rows."""
@@ -73,6 +76,7 @@ class Run:
         self.problem, self.network, self.board, self.deadline = problem, network, board, deadline
         self.method, self.options, self.random_state = method, options, random_state
         self.whole = deadline - board.start
+        self.line = problem.d == 1 and method == "auto"  # priced exactly without cells or searches
         self.pricer: CellPricer | None = None
         self.listed: PatternSet | None = None
         self.relaxed: DualSource | None = None
@@ -96,18 +100,23 @@ class Run:
         if patterns is not None:
             patterns.check(problem.extended)
             self.listed = None if patterns.proven else patterns
+        elif self.line:
+            return
         elif self.method == "cells" or (self.method == "auto" and enumerable(problem, max_cells=_FEW_CELLS)):
             try:
                 patterns = enumerate_patterns(problem.extended, time_limit=max(0.4 * self.remaining(), 0.01))
             except TooManyCellsError:
                 if self.method == "cells":
                     raise
-        if patterns is not None and patterns.proven and self.method in ("auto", "cells"):
+        if patterns is not None and patterns.proven and self.method in ("auto", "cells") and not self.line:
             self.pricer = CellPricer(problem, patterns)
 
     # ------------------------------------------------------------------------------------------------ search
     def search(self, given: list[DualSource]) -> None:
         """Train, polish, then bound until the tolerance or the deadline is reached."""
+        if self.line and self._on_line(given):
+            self.status = "target"
+            return
         self._train()
         if not self.problem.scalar:
             self._several_outputs(given)
@@ -133,10 +142,28 @@ class Run:
                     break
                 self._improve(0.25 * self.remaining())
 
+    def _on_line(self, given: list[DualSource]) -> bool:
+        """One feature: train by the exact solver and price all dual vectors; whether that reaches the target."""
+        found = None
+        if has_line_solver(self.problem):
+            found = line_training(self.problem, 1e-3 * self.board.tol, 0.5 * self.remaining())
+        sources = list(given)
+        if found is not None:
+            self.polisher.offer(found.network)
+            self._keep()
+            sources.insert(0, DualSource("solver", feasible_dual(self.problem, found.nu)))
+        if self.network is not None:
+            judged = network_source(self.problem, self.network, "judged residual")
+            sources += [] if judged is None else [judged]
+        for source in sources:
+            if not self.board.reached:
+                self._first_bound(source)
+        return self.board.reached
+
     def _searchable(self) -> bool:
         """Whether there are time and memory to set up a search; otherwise only the spectral bounds remain."""
         problem = self.problem
-        if problem.bias != "free":
+        if problem.bias != "free" or self.line:
             return True
         entries = problem.n**2 * problem.d
         if 3 * 8 * entries > self.options["memory_limit"]:
@@ -176,7 +203,7 @@ class Run:
             before = self.polisher.objective
             own = network_source(self.problem, self.polisher.network, "own residual")
             for source in given if own is None else [own, *given]:
-                arm = Arm(self.problem, source, "outputs", self.options)
+                arm = Arm(self.problem, source, "line" if self.line else "outputs", self.options)
                 result = arm.run(0.4 * self.remaining(), self.board, stop_at_violation=False)
                 better = improve(self.problem, self.polisher.network, [result])
                 if better is not None:
@@ -207,6 +234,13 @@ class Run:
         from ..pricing.ascent import local_maxima
 
         source = self._own()
+        if self.line:
+            atoms, signs, _ = univariate_peaks(
+                self.problem, source.point.nu, threshold=self.problem.reg * (1 + _VIOLATION), limit=_PEAKS
+            )
+            if signs.size:
+                self.polisher.add(atoms, signs)
+            return bool(signs.size)
         self.seed += 1
         network = self.polisher.network
         neurons = np.column_stack([network.weights, network.biases])[:, : self.problem.extended.shape[1]].T
@@ -225,7 +259,8 @@ class Run:
     # ------------------------------------------------------------------------------------------------ bounds
     def _first_bound(self, source: DualSource) -> None:
         """A quick bound of a given dual vector."""
-        Arm(self.problem, source, "moment", self.options).run(0.02 * self.whole, self.board, False)
+        method = "line" if self.line else "moment"
+        Arm(self.problem, source, method, self.options).run(0.02 * self.whole, self.board, False)
 
     def _bound(self) -> str:
         """Race the searches; returns why they ended, ``violated`` if a neuron above reg was fed back."""
@@ -278,7 +313,7 @@ class Run:
         owns = [own]
         if self.polisher.other is not None:
             owns.append(DualSource("program dual", feasible_dual(problem, self.polisher.other), own=True))
-        method = "cells" if self.pricer is not None else self.method
+        method = "line" if self.line else "cells" if self.pricer is not None else self.method
         if method == "auto" and dimension <= _CONES:
             method = "cones"
         if method != "auto":

@@ -6,7 +6,7 @@ import math
 import time
 import warnings
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,7 +17,13 @@ from ..networks.gated import GatedNetwork
 from ..pricing import CellPricer, enumerable, relative_gap
 from ..pricing.gated import check_groups
 from ..solvers.result import Progress
+from ._atoms_method import solve_atom_network
 from ._certified import Options, certified, final_status
+from ._label_noise_method import solve_label_noise
+from ._line_training import has_line_solver
+from ._memorize_method import fits_on_line, solve_memorization
+from ._spline_method import solve_spline_method
+from ._threshold_method import solve_threshold_network
 from .cell_generation import Generated, empty_network, free_fit, generate_cells
 from .master import Master
 from .solution import Solution
@@ -43,16 +49,24 @@ _SHARE = 0.8
 _LIST_SHARE = 0.9
 """The same for methods over an incomplete list."""
 
+_KINDS: dict[str, Callable[[TrainingProblem], bool]] = {
+    "threshold": lambda problem: problem.activation == "threshold",
+    "label_noise": lambda problem: problem.norm == "label_noise",
+}
+"""Methods for problems that no other method solves."""
+
 
 # ------------------------------------------------------------------------------------------------ which one, over what
-def chosen_method(
-    problem: TrainingProblem, patterns: PatternSet | None, options: Options
-) -> tuple[str, PatternSet | None]:
-    """What ``auto`` means: cells where all can be listed in seconds, or over the given ones, else the ReLU solver.
+def chosen_method(problem: TrainingProblem, patterns: Any, options: Options) -> tuple[str, Any]:
+    """What ``auto`` means: the one method there is, for some kinds of problems; with one feature splines; else cells
+    where all can be listed in seconds, or over the given ones, else the ReLU solver.
 
     Up to some hundred patterns the whole program is a few hundredths of a second faster than cells, but its networks
     have up to three times as many neurons; it is never picked.
     """
+    for method, belongs in _KINDS.items():
+        if belongs(problem):
+            return method, patterns
     if not problem.scalar:
         if patterns is not None:
             raise ProblemError(
@@ -62,10 +76,14 @@ def chosen_method(
         return "relu", None
     if patterns is not None:
         return "cells", patterns
+    if has_line_solver(problem):
+        return "spline", None
+    if problem.loss.name == "interpolation" and fits_on_line(problem):
+        return "memorize", None
     patterns = _all_patterns(problem, options) if enumerable(problem) else None
-    if patterns is not None or problem.loss.name == "interpolation":
+    if patterns is not None:
         return "cells", patterns
-    return "relu", None
+    return "memorize" if problem.loss.name == "interpolation" else "relu", None
 
 
 def _all_patterns(problem: TrainingProblem, options: Options) -> PatternSet | None:
@@ -109,6 +127,10 @@ def _solve_cells(problem: TrainingProblem, patterns: PatternSet | None, options:
         max_iter=options.max_iter or _ROUNDS,
     )  # fmt: skip
     return certified(problem, patterns, pricer, found, "cells", options)
+
+
+def _solve_atoms(problem: TrainingProblem, patterns: PatternSet | None, options: Options) -> Solution:
+    return solve_atom_network(problem, _listed(problem, patterns, options), options)
 
 
 def _solve_program(problem: TrainingProblem, patterns: PatternSet | None, options: Options) -> Solution:
@@ -229,11 +251,16 @@ def _gated_solution(
     )
 
 
-METHODS: dict[str, Callable[[TrainingProblem, PatternSet | None, Options], Solution]] = {
+METHODS: dict[str, Callable[[TrainingProblem, Any, Options], Solution]] = {
+    "atoms": _solve_atoms,
     "cells": _solve_cells,
     "program": _solve_program,
     "relu": _solve_relu,
     "gated": _solve_gated,
     "gated_program": _solve_gated_program,
+    "label_noise": solve_label_noise,
+    "memorize": solve_memorization,
+    "spline": solve_spline_method,
+    "threshold": solve_threshold_network,
 }
 """Methods by name: a new one is one function and one entry."""

@@ -11,10 +11,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..certificates.farkas import check_interpolable
 from ..certificates.tolerances import largest_residual, rounding_of_zero
-from ..errors import ConvexNetError, SolverError
+from ..errors import ConvexNetError, NetworkError, SolverError
 from ..networks.shallow import ShallowNetwork
-from ..pricing import CellPricer, dual_bound, feasible_dual, relative_gap
+from ..pricing import CellPricer, DualPoint, PricingResult, dual_bound, feasible_dual, relative_gap
+from ..pricing.univariate import price_univariate
+from ..problem import require_path_norm
+from ._atom_program import fewer_neurons, refitted
+from ._line_memory import fits_on_line, line_fit
+from ._ray_start import ray_start
 from .master import Master, MasterSolution, Pair
 from .solution import Progress
 from .starting_cells import cell_index, feasible_cells, network_cells, trained_start
@@ -92,6 +98,7 @@ def generate_cells(
     >>> result.status
     'solved'
     """
+    require_path_norm(problem, "generate_cells")
     run = _Run(problem, patterns, pricer or CellPricer(problem, patterns), solver, time_limit)
     try:
         run.begin(random_state)
@@ -127,6 +134,7 @@ class _Run:
         self.master = Master(problem, patterns, solver)
         self.solution: MasterSolution | None = None
         self.pairs: dict[Pair, None] = {}
+        self.interpolating = problem.loss.name == "interpolation"
 
     def begin(self, random_state: int) -> None:
         """Choose the pairs of the first program."""
@@ -136,8 +144,8 @@ class _Run:
         self.pairs = dict.fromkeys(self._first_pairs(random_state))
 
     def _first_pairs(self, random_state: int) -> list[Pair]:
-        if self.problem.loss.name == "interpolation":
-            return feasible_cells(self.problem, self.patterns)
+        if self.interpolating:
+            return self._interpolating_pairs(random_state)
         left = self.deadline - time.perf_counter()
         # Over a partial list the result must have listed patterns, which a trained network has not.
         network = trained_start(self.problem, random_state, max(left / 4, 0.01)) if self.pricer.complete else None
@@ -147,6 +155,22 @@ class _Run:
             merged = network.merged(self.problem.bias, self.problem.X).pruned(1e-6)
             pairs = network_cells(self.problem, merged, cell_index(self.patterns))
         return pairs or self._steepest_pairs()
+
+    def _interpolating_pairs(self, random_state: int) -> list[Pair]:
+        """Cells around the best network of extreme rays, which is the incumbent; else cells that span the targets."""
+        check_interpolable(self.problem)
+        left = self.deadline - time.perf_counter()
+        fit = line_fit(self.problem, 0.3 * left) if fits_on_line(self.problem) and self.patterns.complete else None
+        if fit is not None and math.isfinite(self.problem.objective(fit.network)):
+            self._offer(fit.network)
+            point = feasible_dual(self.problem, fit.nu)
+            self._take(point, price_univariate(self.problem, point.nu))
+            return [(cell, sign) for cell in range(len(self.patterns)) for sign in (1, -1)]
+        start = ray_start(self.problem, self.patterns, time.perf_counter() + 0.5 * left, random_state)
+        if start is None:
+            return feasible_cells(self.problem, self.patterns)
+        self._offer(start.network)
+        return start.pairs
 
     def _steepest_pairs(self) -> list[Pair]:
         """Cells of the largest atoms at the empty network, so that the first master is not empty."""
@@ -175,21 +199,8 @@ class _Run:
         candidates = self._solve_master()
         added = 0
         for nu in candidates:
-            point = feasible_dual(self.problem, nu)
-            result = self.pricer.price(
-                point.nu, threshold=self.problem.reg * (1 + 1e-9), max_refined=400, max_violators=max_new,
-                deadline=self.deadline,
-            )  # fmt: skip
-            slack, misfit = point.pricing_slack(self.problem), self._misfit()
-            bound = dual_bound(self.problem, point, result.bound + slack, misfit=misfit)[0]
-            if bound > self.lower_bound:
-                self.lower_bound, self.nu = bound, point.nu
-            if self._gap() <= tol:
-                break
-            new = [(v.cell, v.sign) for v in result.violators if (v.cell, v.sign) not in self.pairs]
-            self.pairs.update(dict.fromkeys(new))
-            added += len(new)
-            if added:
+            added += self._price(nu, max_new, tol)
+            if added or self._gap() <= tol:
                 break
         self.stuck = added == 0
         seconds = time.perf_counter() - self.start
@@ -200,10 +211,36 @@ class _Run:
         _LOG.info("round %d: %s", len(self.history), record)
         return record
 
+    def _price(self, nu: np.ndarray, max_new: int, tol: float) -> int:
+        """Bound by one dual vector; where the gap stays open, add violated pairs and return how many."""
+        point = feasible_dual(self.problem, nu)
+        new: list[Pair] = []
+        # a cap keeps most rounds short; where it hides all that is left, the cells beyond it are refined, too
+        for cap in (400, None) if self.interpolating else (400,):
+            result = self.pricer.price(
+                point.nu, threshold=self.problem.reg * (1 + 1e-9), max_refined=cap, max_violators=max_new,
+                deadline=self.deadline,
+            )  # fmt: skip
+            self._take(point, result)
+            if self._gap() <= tol:
+                return 0
+            new = [(v.cell, v.sign) for v in result.violators if (v.cell, v.sign) not in self.pairs]
+            if new:
+                break
+        self.pairs.update(dict.fromkeys(new))
+        return len(new)
+
+    def _take(self, point: DualPoint, result: PricingResult) -> None:
+        """Keep a dual vector if its bound is the best so far."""
+        bound = result.bound + point.pricing_slack(self.problem)
+        lower = dual_bound(self.problem, point, bound, misfit=self._misfit())[0]
+        if lower > self.lower_bound:
+            self.lower_bound, self.nu = lower, point.nu
+
     def _too_late(self) -> bool:
         """Whether the next program cannot be built in time; interpolation has no network before the first."""
         left = self.deadline - time.perf_counter()
-        if self.problem.loss.name == "interpolation" and not self.history:
+        if self.interpolating and not self.history and math.isinf(self.objective):
             return False
         return left < self.master.setup_seconds(len(self.pairs))
 
@@ -224,17 +261,20 @@ class _Run:
         remaining = max(self.deadline - time.perf_counter(), 0.02)
         try:
             solution = self.master.solve(list(self.pairs), _TOLERANCES[self.accuracy], remaining)
-        except SolverError as error:
+        except (SolverError, NetworkError) as error:  # nothing usable, or not a number where time ran out
             _LOG.info("master program: %s", error)
-            return [self.nu if self.problem.loss.name == "interpolation" else self._gradient_nu(self.network)]
+            return [self.nu if self.interpolating else self._gradient_nu(self.network)]
         self.solution = solution
-        self._offer(solution.network)
+        self._offer(refitted(self.problem, solution.network) if self.interpolating else solution.network)
         return [self._gradient_nu(solution.network), solution.nu] if self.problem.loss.smooth else [solution.nu]
 
     def thin_out(self, tol: float) -> None:
         """Replace the network by one over fewer cells if that costs at most a tenth of the tolerance."""
         remaining = self.deadline - time.perf_counter()
         if self.solution is None or remaining <= self.master.setup_seconds(1):
+            return
+        if self.interpolating:
+            self.network = fewer_neurons(self.problem, self.network, 0.1 * tol, remaining)
             return
         try:
             thin = self.master.thinned(self.solution, self.objective, 0.1 * tol * abs(self.objective), remaining)

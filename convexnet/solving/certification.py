@@ -14,7 +14,7 @@ from ..certificates.tolerances import check_tolerance
 from ..errors import PatternError, ProblemError
 from ..networks.shallow import ShallowNetwork
 from ..pricing import feasible_dual
-from ..problem import check_problem
+from ..problem import check_problem, require_path_norm
 from ._bounding import Board
 from ._loop import Run
 from .dual_sources import DualSource
@@ -53,9 +53,11 @@ def certify(
               M(\nu) = \max_{\|u\| \le 1} |\nu^\top \sigma(X u)| .
 
     Networks trained and polished here supply dual vectors that are far better than the residual of the judged network.
-    M is bounded by listing all cells where these are few, by branch and bound over cones (few dimensions, small
-    tolerances) or over slabs with moment relaxations (many dimensions). A neuron that the search meets above reg
-    improves the polished network, whose residual is then priced again, until ``tol`` or the time limit is reached.
+    M is computed exactly for one feature, where an exact solver supplies the dual vector, whatever the number of
+    samples. Elsewhere it is bounded by listing all cells where these are few, by branch and bound over cones (few
+    dimensions, small tolerances) or over slabs with moment relaxations (many dimensions). A neuron that the search
+    meets above reg improves the polished network, whose residual is then priced again, until ``tol`` or the time limit
+    is reached.
 
     Parameters
     ----------
@@ -122,6 +124,7 @@ def certify(
     """
     start = time.perf_counter()
     check_problem(problem)
+    require_path_norm(problem, "certify")
     tol = check_tolerance(tol)
     check_positive(time_limit, "time_limit")
     check_count(random_state, "random_state", minimum=0)

@@ -13,6 +13,7 @@ from .._versions import versions
 from ..baselines.training import METHODS, train
 from ..errors import ProblemError
 from ..networks.shallow import ShallowNetwork
+from ..problem import require_path_norm
 
 if TYPE_CHECKING:
     from ..baselines.runs import TrainingRuns
@@ -192,6 +193,7 @@ def compare(
     >>> [row.method for row in comparison.rows]
     ['convex', 'lbfgs']
     """
+    require_path_norm(problem, "compare")
     names = _check_methods(methods)
     if solution is None:
         from .front import solve

@@ -6,11 +6,12 @@ import time
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .._printing import rounded_down
 from .._validation import check_choice, check_count, check_positive
-from ..arrangements import PatternSet
+from ..arrangements import FacePatterns, PatternSet
+from ..certificates.farkas import check_interpolable
 from ..certificates.tolerances import check_tolerance
 from ..errors import NotCertifiedWarning, PatternError, ProblemError
 from ..pricing.gated import GROUPS
@@ -30,7 +31,7 @@ CONIC_SOLVERS = ("CLARABEL", "ECOS", "SCS")
 def solve(
     problem: TrainingProblem,
     method: str = "auto",
-    patterns: PatternSet | None = None,
+    patterns: PatternSet | FacePatterns | None = None,
     *,
     tol: float = 1e-6,
     time_limit: float = 600.0,
@@ -52,15 +53,21 @@ def solve(
     Parameters
     ----------
     problem : TrainingProblem
-    method : {"auto", "cells", "program", "relu", "gated", "gated_program"}
-        ``cells``: cell generation over the listed patterns. ``program``: the convex program over all of them at once,
-        for small problems. ``relu``: the fast solver over all patterns, none listed; also for several outputs, where it
+    method : {"auto", "cells", "atoms", "program", "relu", "gated", "gated_program", "spline", "memorize", \
+"label_noise", "threshold"}
+        ``cells``: cell generation over the listed patterns. ``atoms``: generation of single neurons over them (norm l1:
+        the finite program over the extreme rays). ``program``: the convex program over all of them at once, for small
+        problems. ``relu``: the fast solver over all patterns, none listed; also for several outputs, where it
         is a local method. ``gated``: gated ReLU over the patterns, by a fast solver where there is one for the loss,
-        else like ``gated_program``, which hands the program to a conic solver. ``auto``: ``cells`` where all patterns
-        can be listed or some are given, else ``relu`` (interpolation: ``cells`` over likely patterns). It never picks a
-        gated method, which solves a different problem. ``solution.method`` says what was used.
-    patterns : PatternSet, optional
-        Of ``problem.extended``, from :func:`enumerate_patterns` or :func:`sample_patterns`.
+        else like ``gated_program``, which hands the program to a conic solver. ``spline``: the exact solver for one
+        feature, any number of rows. ``memorize``: interpolation as by :func:`convexnet.memorize`. ``auto``: ``spline``
+        for one feature, ``cells`` where all patterns can be listed or some are given, else ``relu`` (interpolation:
+        ``memorize``). It never picks a gated method, which solves a different problem. ``label_noise`` and
+        ``threshold`` belong to problems with that norm or activation, and are picked for them. ``solution.method`` says
+        what was used.
+    patterns : PatternSet or FacePatterns, optional
+        Of ``problem.extended``, from :func:`enumerate_patterns` or :func:`sample_patterns`; those of faces too
+        (:func:`~convexnet.arrangements.face_patterns`) for ``label_noise`` and ``threshold``.
     tol : float
         Relative gap between objective and lower bound (``relu``: by its heuristic pricing).
     time_limit : float
@@ -133,6 +140,8 @@ def solve(
     automatic = method == "auto"
     if automatic:
         method, patterns = chosen_method(problem, patterns, options)
+    if problem.loss.name == "interpolation" and problem.scalar and not method.startswith("gated"):
+        check_interpolable(problem)
     if verbose:
         options = replace(options, callback=_printer(callback, method))
     try:
@@ -147,8 +156,9 @@ def solve(
     return solution
 
 
-def _check_patterns(problem: TrainingProblem, patterns: PatternSet) -> None:
-    if not isinstance(patterns, PatternSet):
+def _check_patterns(problem: TrainingProblem, patterns: Any) -> None:
+    own = problem.activation == "threshold" or problem.norm == "label_noise"  # the kinds that need faces as well
+    if not isinstance(patterns, (PatternSet, FacePatterns) if own else PatternSet):
         raise PatternError(
             f"patterns must be a PatternSet, got {type(patterns).__name__}; use "
             "enumerate_patterns(problem.extended) or sample_patterns(problem.extended, 100)."
@@ -165,7 +175,7 @@ def _printer(callback: Callable[[Progress], object] | None, method: str) -> Call
         bound = f"lower bound {rounded_down(record.lower_bound)}"
         if method == "relu":
             bound = f"pricing gap (heuristic) {record.gap:.2e}"
-        unit = {"cells": "cells", "relu": "neurons"}.get(method, "gates")
+        unit = {"cells": "cells", "relu": "neurons", "atoms": "neurons", "spline": "knots"}.get(method, "gates")
         print(f"{record.seconds:7.1f} s  objective {record.objective:.9g}  {bound}  {unit} {record.size}", flush=True)
         return None if callback is None else callback(record)
 

@@ -15,7 +15,7 @@ from ..arrangements import PatternSet
 from ..certificates.tolerances import check_tolerance
 from ..errors import PatternError, ProblemError
 from ..pricing.gated import GROUPS
-from ..problem import check_problem
+from ..problem import check_problem, require_path_norm
 from ._path_folds import check_folds, fold_errors
 from ._path_models import Tracer, tracer
 from .path_result import PathPoint, RegularizationPath
@@ -119,6 +119,7 @@ def regularization_path(
     """
     start = time.perf_counter()
     check_problem(problem)
+    require_path_norm(problem, "regularization_path")
     check_choice(model, "model", MODELS)
     check_choice(group, "group", GROUPS)
     tol = check_tolerance(tol)

@@ -18,6 +18,7 @@ from ..networks.shallow import ShallowNetwork
 from ..pricing.spectral import direction_norms
 from ..solvers._amplitudes import amplitudes
 from ..solvers._kinks import Neurons, has_curvature, newton
+from ..solvers._relu_state import network_of
 from ..solvers._tidy import tidied
 from .master import Master
 
@@ -157,7 +158,7 @@ class _NewtonBackend(_Backend):
         state = self.state
         f = activate(self.problem.extended @ state.u.T, self.problem.kappa) @ state.signs
         f = f + self.problem.free_columns @ state.free
-        return _network(self.problem, state), -self.problem.gradient(f), error, None
+        return network_of(self.problem, state), -self.problem.gradient(f), error, None
 
     def _resize(self, deadline: float) -> None:
         """Best amplitudes of the directions at hand; those with amplitude zero go."""
@@ -241,19 +242,6 @@ def _neurons(problem: TrainingProblem, network: ShallowNetwork) -> tuple[np.ndar
     u = u * np.abs(network.output_weights)[:, None]
     keep = direction_norms(problem, u.T) > 0
     return u[keep], np.sign(network.output_weights)[keep]
-
-
-def _network(problem: TrainingProblem, state: Neurons) -> ShallowNetwork:
-    free = state.free
-    return ShallowNetwork(
-        state.u[:, : problem.d],
-        np.zeros(len(state.u)) if problem.bias == "none" else state.u[:, -1],
-        state.signs,
-        intercept=float(free[-1]) if problem.intercept else 0.0,
-        skip=free[: problem.d] if problem.skip else None,
-        activation=problem.activation,
-        negative_slope=problem.negative_slope,
-    ).balanced(problem.bias, problem.norm)
 
 
 def _empty(problem: TrainingProblem) -> ShallowNetwork:

@@ -12,7 +12,6 @@ from ..networks.shallow import ShallowNetwork
 from ..solvers.result import Progress
 
 if TYPE_CHECKING:
-    from ..arrangements import PatternSet
     from ..problem import TrainingProblem
 
 __all__ = ["Progress", "Solution"]
@@ -37,14 +36,14 @@ class Solution:
 
     Attributes
     ----------
-    network : ShallowNetwork or GatedNetwork
+    network : ShallowNetwork, GatedNetwork or ThresholdNetwork
     objective : float
         ``problem.objective(network)`` (``gated_objective`` for a gated network).
     certificate : Certificate
     status : str
         ``solved``, ``time_limit``, ``iteration_limit``, ``callback``, ``interrupted``, ``stalled`` or ``not_proven``;
         see ``message``.
-    patterns : PatternSet or None
+    patterns : PatternSet, FacePatterns or None
         The activation patterns used and whether they are complete; None where none were listed.
     history : tuple of Progress
         One record a round of cell generation (its bounds are proven, over the listed patterns) or a step of a fast
@@ -64,14 +63,14 @@ class Solution:
     >>> from convexnet import TrainingProblem, solve
     >>> solution = solve(TrainingProblem([[-1.0], [0.0], [2.0]], [1.0, 0.0, 1.0], reg=0.1))
     >>> solution.status, solution.size, solution.method
-    ('solved', 2, 'cells')
+    ('solved', 2, 'spline')
     """
 
-    network: ShallowNetwork | GatedNetwork
+    network: Any
     objective: float
     certificate: Certificate
     status: str
-    patterns: PatternSet | None
+    patterns: Any
     history: tuple[Progress, ...]
     method: str
     problem: TrainingProblem
@@ -94,11 +93,11 @@ class Solution:
     @property
     def size(self) -> int:
         """Number of neurons (of gates, for a gated network)."""
-        return self.network.n_neurons if isinstance(self.network, ShallowNetwork) else self.network.n_gates
+        return self.network.n_gates if isinstance(self.network, GatedNetwork) else self.network.n_neurons
 
     def summary(self) -> str:
         """Several lines for people."""
-        kind = "neurons" if isinstance(self.network, ShallowNetwork) else "gates"
+        kind = "gates" if isinstance(self.network, GatedNetwork) else "neurons"
         listed = "no activation patterns listed" if self.patterns is None else self.patterns.summary()
         lines = [
             repr(self.problem),

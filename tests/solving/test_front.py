@@ -39,6 +39,20 @@ def few(**options: Any) -> tuple[TrainingProblem, PatternSet]:
     return problem, enumerate_patterns(problem.extended)
 
 
+KINDS: dict[str, dict[str, Any]] = {"label_noise": {"norm": "label_noise"}, "threshold": {"activation": "threshold"}}
+"""Problems that one method alone treats."""
+GENERAL = sorted({*METHODS} - {"label_noise", "threshold", "memorize", "spline"})
+"""Methods for several features and any loss."""
+
+
+def treated(method: str) -> TrainingProblem:
+    """A problem for the method."""
+    problem = few()[0]
+    if method == "spline":
+        return problem.with_options(X=problem.X[:, :1])
+    return problem.with_options(**{"memorize": {"loss": "interpolation"}, **KINDS}.get(method, {}))
+
+
 def many(n: int = 60, d: int = 6, **options: Any) -> TrainingProblem:
     """They cannot."""
     problem = TrainingProblem(*data(n, d), **{"reg": 2.0} | options)
@@ -127,7 +141,7 @@ def test_losses_and_norms_that_only_programs_treat_still_train() -> None:
     assert solution.method in ("cells", "relu")
     assert 0 <= solution.certificate.lower_bound <= solution.objective
     X, y = data(24, 6)
-    assert quiet(TrainingProblem(X, y, loss="interpolation"), time_limit=3).method == "cells"
+    assert quiet(TrainingProblem(X, y, loss="interpolation"), time_limit=3).method == "memorize (atoms)"
 
 
 # ------------------------------------------------------------------------------------------------------- gated methods
@@ -159,7 +173,23 @@ def test_group_norms_reach_the_solver_and_its_certificate(group: str) -> None:
     assert fast.objective == pytest.approx(conic.objective, rel=3e-6)
 
 
+@pytest.mark.parametrize("kind", ["plain", *KINDS])
 @pytest.mark.parametrize("method", sorted(METHODS))
+def test_methods_refuse_problems_of_another_kind(method: str, kind: str) -> None:
+    if kind == (method if method in KINDS else "plain") and method in (*GENERAL, *KINDS):
+        return
+    with pytest.raises(ProblemError, match=r"method=|treats"):
+        solve(few()[0].with_options(**KINDS.get(kind, {})), method)
+
+
+@pytest.mark.parametrize("method", [*KINDS, "spline"])
+def test_problems_of_another_kind_find_their_method(method: str) -> None:
+    solution = solve(treated(method))
+    assert solution.method == method and solution.certificate.verdict == "optimal"
+    assert solution.objective == solution.problem.objective(solution.network)
+
+
+@pytest.mark.parametrize("method", GENERAL)
 def test_no_method_swaps_one_model_for_the_other(method: str) -> None:
     problem, patterns = few()
     solution = quiet(problem, method, patterns)
@@ -212,9 +242,8 @@ def test_callbacks_get_records_and_verbose_prints_them(method: str, capsys: pyte
 
 
 def test_silent_unless_verbose(capfd: pytest.CaptureFixture[str]) -> None:
-    problem, patterns = few()
     for method in METHODS:
-        quiet(problem, method, patterns)
+        quiet(treated(method), method)
     captured = capfd.readouterr()
     assert captured.out == captured.err == ""
 
