@@ -100,9 +100,63 @@ def path() -> str:
     return csv_table(["solver", "CPU s", "wall s", "points within 1e-6"], rows)
 
 
+def splines() -> str:
+    """Errors over those of the linear spline; judged by the truth, by folds and, for scipy, by its own rule."""
+    rows = [
+        [record["target"], str(record["n"]), *(f"{record[f'{method}_{judge}_ratio']:.2f}" for judge in ("oracle", "cv")
+         for method in ("cubic", "kernel")), f"{record['cubic_gcv_ratio']:.2f}", f"{record['knots_oracle']:.0f}",
+         f"{record['knots_cv']:.0f}"]
+        for record in stored("spline_comparison")
+    ]  # fmt: skip
+    head = ["cubic, oracle", "kernel, oracle", "cubic, folds", "kernel, folds", "cubic, scipy's GCV"]
+    return csv_table(["target", "n", *head, "knots, oracle", "knots, folds"], rows)
+
+
+def spline_times() -> str:
+    """Milliseconds, gap and knots of solve_spline; how much longer CVXPY's model takes and what it returns."""
+    found = stored("spline")
+    peers = {(r["n"], r["grid"], r["share"]): r for r in found if r["solver"] != "convexnet"}
+    rows = []
+    for record in (r for r in found if r["solver"] == "convexnet" and r["n"] >= 1000):
+        peer = peers.get((record["n"], record["grid"], record["share"]))
+        ended = "-" if peer is None else "failed" if peer["excess"] is None else f"{peer['excess']:.0e}"
+        rows.append([
+            f"{record['n']:,}".replace(",", " "), record["grid"], f"{record['share']:g}", f"{1e3 * record['cpu']:.0f}",
+            f"{record['gap']:.0e}", str(record["knots"]), "-" if peer is None else f"{peer['ratio']:.0f}", ended,
+        ])  # fmt: skip
+    return csv_table(["n", "grid", "reg", "CPU ms", "gap", "knots", "CVXPY, ratio", "CVXPY, excess"], rows)
+
+
+def ridge() -> str:
+    rows = [
+        [str(record["n"]), f"{record['network']:.4f}", f"{record['thin_plate']:.4f}", f"{record['ratio']:.2f}",
+         f"{record['wins']} of {record['draws']}", f"{record['neurons']:.1f}", f"{record['worst_gap']:.0e}"]
+        for record in stored("ridge_function")
+    ]  # fmt: skip
+    head = ["n", "network, MSE", "thin plate, MSE", "ratio", "network better", "neurons", "largest proven gap"]
+    return csv_table(head, rows)
+
+
+def arrangement_lp() -> str:
+    """CPU seconds of each route and how many times faster than the textbook program of its case it is."""
+    rows = [
+        [record["case"], record["route"], shown(record["cpu"]), f"{record['ratio']:.1f}", str(record["neurons"])]
+        for record in stored("arrangement_lp")
+    ]
+    return csv_table(["case", "route", "CPU s", "times faster", "neurons"], rows)
+
+
+def stored(name: str) -> list[Record]:
+    """All records of a file."""
+    path = HERE / "results" / f"{name}.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+
+
 TABLES = {
     "gated": lambda: times(GATED, "gated"), "outputs": lambda: times(OUTPUTS, "outputs"), "memory": memory,
     "large": large, "relu": relu, "path": path,
+    "arrangement_lp": arrangement_lp,
+    "splines": splines, "spline_times": spline_times, "ridge": ridge,
 }  # fmt: skip
 
 

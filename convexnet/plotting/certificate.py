@@ -9,6 +9,7 @@ import numpy as np
 from .._validation import require
 from ..errors import ProblemError
 from ..networks.activations import activate
+from ..problem import require_path_norm
 
 if TYPE_CHECKING:
     from ..certificates import Certificate
@@ -63,6 +64,7 @@ def plot_dual_certificate(
     >>> plot_dual_certificate(problem, solution.certificate, solution.network).get_ylabel()
     'nu · sigma(X u)'
     """
+    require_path_norm(problem, "plot_dual_certificate")
     if problem.extended.shape[1] != 2 or problem.bias == "free" or not problem.scalar:
         raise ProblemError(
             "plot_dual_certificate draws neurons with two weights: one feature and bias='penalized', or two features "

@@ -9,6 +9,7 @@ import numpy as np
 
 from .._validation import require
 from ..errors import ProblemError
+from ..problem import require_path_norm
 
 if TYPE_CHECKING:
     from ..networks import ShallowNetwork
@@ -59,6 +60,7 @@ def plot_network(
     >>> plot_network(problem, solve(problem).network).get_xlabel()
     'x1'
     """
+    require_path_norm(problem, "plot_network")
     plt = require("matplotlib.pyplot", "plot")
     if problem.d != 2 or not problem.scalar:
         raise ProblemError(f"plot_network draws two features and one output, got {problem.d} and {problem.n_outputs}.")
