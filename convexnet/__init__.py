@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         certificates,
         datasets,
         errors,
+        estimators,
         losses,
         networks,
         plotting,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
         programs,
         solvers,
         solving,
+        sparse,
         translation,
     )
     from convexnet.arrangements import PatternSet, enumerate_patterns, sample_patterns
@@ -41,7 +43,16 @@ if TYPE_CHECKING:
     from convexnet.networks import GatedNetwork, ShallowNetwork
     from convexnet.pricing import reg_max
     from convexnet.problem import TrainingProblem
-    from convexnet.solving import RegularizationPath, Solution, certify, compare, regularization_path, solve
+    from convexnet.solving import (
+        Memorization,
+        RegularizationPath,
+        Solution,
+        certify,
+        compare,
+        memorize,
+        regularization_path,
+        solve,
+    )
     from convexnet.translation import objective_of
 
 __version__ = "0.1.0"
@@ -49,6 +60,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Certificate",
     "GatedNetwork",
+    "Memorization",
     "PatternSet",
     "RegularizationPath",
     "ShallowNetwork",
@@ -63,8 +75,10 @@ __all__ = [
     "datasets",
     "enumerate_patterns",
     "errors",
+    "estimators",
     "get_loss",
     "losses",
+    "memorize",
     "networks",
     "objective_of",
     "plotting",
@@ -76,6 +90,7 @@ __all__ = [
     "solve",
     "solvers",
     "solving",
+    "sparse",
     "train",
     "translation",
 ]
@@ -97,6 +112,8 @@ __getattr__, __dir__ = lazy_attributes(
         "Solution": "convexnet.solving",
         "solve": "convexnet.solving",
         "compare": "convexnet.solving",
+        "memorize": "convexnet.solving",
+        "Memorization": "convexnet.solving",
         "regularization_path": "convexnet.solving",
         "RegularizationPath": "convexnet.solving",
         "objective_of": "convexnet.translation",
@@ -105,6 +122,7 @@ __getattr__, __dir__ = lazy_attributes(
         "certificates": "convexnet.certificates",
         "datasets": "convexnet.datasets",
         "errors": "convexnet.errors",
+        "estimators": "convexnet.estimators",
         "losses": "convexnet.losses",
         "networks": "convexnet.networks",
         "plotting": "convexnet.plotting",
@@ -112,6 +130,7 @@ __getattr__, __dir__ = lazy_attributes(
         "programs": "convexnet.programs",
         "solvers": "convexnet.solvers",
         "solving": "convexnet.solving",
+        "sparse": "convexnet.sparse",
         "translation": "convexnet.translation",
     },
 )

@@ -25,7 +25,7 @@ HEAVY = ("scipy", "cvxpy", "sklearn", "torch", "matplotlib", "pandas", "rich", "
 
 FLOORS = (  # lowest first; a room imports from the floors below its own
     ("_columns", "_hashing", "_lazy", "_printing", "_progress", "_validation", "_versions", "errors"),
-    ("arrangements", "losses", "networks"),
+    ("_problem_kinds", "arrangements", "losses", "networks"),
     ("problem",),
     ("pricing",),
     ("baselines", "programs", "solvers", "translation"),
