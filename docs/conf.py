@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -68,6 +69,14 @@ def typeset_inner_products(app: Sphinx, what: str, name: str, obj: object, optio
     lines[:] = [line.replace(" . ", " \N{MIDDLE DOT} ") for line in lines]
 
 
+def leave_out_metadata_requests(
+    app: Sphinx, what: str, name: str, obj: object, skip: bool, options: object
+) -> bool | None:
+    """Estimators get ``set_fit_request`` and its like from scikit-learn, with links into its own pages."""
+    return True if re.fullmatch(r"set_\w+_request", name) else None
+
+
 def setup(app: Sphinx) -> None:
     app.connect("doctree-read", leave_shapes_alone)
     app.connect("autodoc-process-docstring", typeset_inner_products)
+    app.connect("autodoc-skip-member", leave_out_metadata_requests)

@@ -57,8 +57,8 @@ class SparseLinearSplineCV(OneFeatureRegressor):
     loss_path_ : ndarray of shape (k, folds)
         Mean held-out loss (squared loss: half the mean squared error). Its mean over the folds, weighted by their
         rows, is what ``rule`` looks at.
-    spline_, network_, knots_, kinks_, n_knots_, objective_, lower_bound_, dual_gap_, status_, n_iter_
-        Of the fit to all rows, as in SparseLinearSpline.
+    spline_ : LinearSpline
+        The fit to all rows; its other attributes are those of :class:`SparseLinearSpline`.
 
     Raises
     ------

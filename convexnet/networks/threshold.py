@@ -114,7 +114,7 @@ class ThresholdNetwork:
         return self.activation_patterns(X) @ self.output_weights + self.intercept
 
     def path_norm(self) -> float:
-        """Return sum_j |a_j|."""
+        """Return ``sum_j |a_j|``."""
         return float(np.sum(np.abs(self.output_weights)))
 
     def pruned(self) -> ThresholdNetwork:

@@ -53,18 +53,20 @@ def solve(
     Parameters
     ----------
     problem : TrainingProblem
-    method : {"auto", "cells", "atoms", "program", "relu", "gated", "gated_program", "spline", "memorize", \
-"label_noise", "threshold"}
-        ``cells``: cell generation over the listed patterns. ``atoms``: generation of single neurons over them (norm l1:
-        the finite program over the extreme rays). ``program``: the convex program over all of them at once, for small
-        problems. ``relu``: the fast solver over all patterns, none listed; also for several outputs, where it
-        is a local method. ``gated``: gated ReLU over the patterns, by a fast solver where there is one for the loss,
-        else like ``gated_program``, which hands the program to a conic solver. ``spline``: the exact solver for one
-        feature, any number of rows. ``memorize``: interpolation as by :func:`convexnet.memorize`. ``auto``: ``spline``
-        for one feature, ``cells`` where all patterns can be listed or some are given, else ``relu`` (interpolation:
-        ``memorize``). It never picks a gated method, which solves a different problem. ``label_noise`` and
-        ``threshold`` belong to problems with that norm or activation, and are picked for them. ``solution.method`` says
-        what was used.
+    method : str
+        ``auto`` picks among those for ReLU networks, and what ``solution.method`` then says:
+
+        - ``spline``: the exact solver for one feature, any number of rows;
+        - ``cells``: cell generation over the listed patterns, where all can be listed or some are given;
+        - ``memorize``: interpolation where they cannot, as by :func:`convexnet.memorize`;
+        - ``relu``: the fast solver over all patterns, none listed, for everything else; with several outputs it is a
+          local method;
+        - ``label_noise``, ``threshold``: for problems with that norm or activation, which no other method solves.
+
+        Never picked are ``atoms``, generation of single neurons over listed patterns (norm l1: the finite program over
+        extreme rays); ``program``, the convex program over all patterns at once, for small problems; ``gated``, gated
+        ReLU over the patterns, which is a different problem, by a fast solver where there is one for the loss, else
+        like ``gated_program``, which hands the program to a conic solver.
     patterns : PatternSet or FacePatterns, optional
         Of ``problem.extended``, from :func:`enumerate_patterns` or :func:`sample_patterns`; those of faces too
         (:func:`~convexnet.arrangements.face_patterns`) for ``label_noise`` and ``threshold``.

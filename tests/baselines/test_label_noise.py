@@ -73,7 +73,7 @@ def test_noise_balances_a_neuron() -> None:
     assert np.all(runs.settled[-1][fitted] >= 1 - 1e-7)
 
 
-@pytest.mark.parametrize("batch_size", [None, 2])
+@pytest.mark.parametrize("batch_size", [pytest.param(None, marks=pytest.mark.slow), 2])
 def test_stationary_loss_is_what_the_theory_says(batch_size: int | None) -> None:
     """In equilibrium the noise alone makes the loss about ``reg`` times the penalty (small steps)."""
     problem = TrainingProblem(

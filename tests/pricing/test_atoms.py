@@ -19,7 +19,7 @@ def make(seed: int, **options: object) -> tuple[TrainingProblem, np.ndarray]:
 
 @pytest.mark.parametrize(
     ("bias", "activation", "norm"),
-    latin(("penalized", "free", "none"), ("relu", "leaky", "absolute"), ("l2", "l1"), every=2),
+    latin(("penalized", "free", "none"), ("relu", "leaky", "absolute"), ("l2", "l1"), every=4),
 )
 def test_atoms_are_the_maxima_of_their_cells(bias: str, activation: str, norm: str) -> None:
     problem, nu = make(5, bias=bias, activation=activation, norm=norm)

@@ -15,7 +15,7 @@ LOSSES = ("squared", "logistic", "absolute", "interpolation")
 
 @pytest.mark.parametrize(
     ("loss", "bias", "norm", "skip", "intercept"),
-    latin(LOSSES, ("penalized", "free"), ("l2", "l1"), (False, True), (False, True), every=3),
+    latin(LOSSES, ("penalized", "free"), ("l2", "l1"), (False, True), (False, True), every=4),
 )
 def test_equals_the_cone_program(loss: str, bias: str, norm: str, skip: bool, intercept: bool) -> None:
     for seed in range(2):

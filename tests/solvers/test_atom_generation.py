@@ -124,8 +124,9 @@ def test_other_problems_are_refused() -> None:
 
 
 # ------------------------------------------------------------------------------------------- Newton on the dual vector
-@pytest.mark.parametrize("loss", ["interpolation", "absolute", "hinge", "squared"])
-@pytest.mark.parametrize("bias", ["penalized", "free", "none"])
+@pytest.mark.parametrize(
+    ("loss", "bias"), latin(("interpolation", "absolute", "hinge", "squared"), ("penalized", "free", "none"), every=3)
+)
 def test_newton_steps_make_a_rough_dual_vector_exact(loss: str, bias: str) -> None:
     problem = make(loss, {"bias": bias}, 11, np.random.default_rng(11).standard_normal((8, 2)))
     patterns = enumerate_patterns(problem.extended)

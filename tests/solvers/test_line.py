@@ -51,7 +51,7 @@ def _check(problem: TrainingProblem, result: Any, tol: float) -> None:
 
 @pytest.mark.parametrize(
     ("loss", "activation", "bias", "free"),
-    latin(LOSSES[:3], ACTIVATIONS, ("penalized", "free", "none"), range(4), every=6),
+    latin(LOSSES[:3], ACTIVATIONS, ("penalized", "free", "none"), range(4), every=7),
 )
 def test_smooth_losses_are_solved_to_rounding(loss: str, activation: str, bias: str, free: int) -> None:
     options = {**FREE[free], **({"intercept": True} if bias == "free" else {})}
@@ -63,7 +63,7 @@ def test_smooth_losses_are_solved_to_rounding(loss: str, activation: str, bias: 
         _check(problem, result, 1e-10)
 
 
-@pytest.mark.parametrize(("loss", "bias", "free"), latin(LOSSES[3:], ("penalized", "none"), range(4), every=2))
+@pytest.mark.parametrize(("loss", "bias", "free"), latin(LOSSES[3:], ("penalized", "none"), range(4), every=4))
 def test_losses_with_kinks_are_certified(loss: str, bias: str, free: int) -> None:
     problem = _problem(1, 9, loss, 0.1, bias=bias, **FREE[free])
     result = solve_penalized(problem, tol=1e-6)
@@ -88,8 +88,9 @@ def test_many_samples_with_tiny_spacings(n: int, options: dict[str, Any]) -> Non
     np.testing.assert_allclose(result.spline(grid), result.network.predict(grid[:, None]), rtol=1e-7, atol=1e-9)
 
 
-@pytest.mark.parametrize("starts", [4, pytest.param(60, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("options", [{}, {"bias": "free"}, {"skip": True, "intercept": True}])
+@pytest.mark.parametrize(
+    ("starts", "options"), latin((4, 60), ({}, {"bias": "free"}, {"skip": True, "intercept": True}), every=2)
+)
 def test_no_gradient_run_is_better(starts: int, options: dict[str, Any]) -> None:
     problem = _problem(2, 20, ratio=0.05, **options)
     result = solve_spline(problem)

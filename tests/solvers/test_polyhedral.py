@@ -59,7 +59,9 @@ def test_optimum_over_all_networks(loss: str, options: dict) -> None:
         np.random.default_rng(3).standard_normal((6, 1)) + 100,
     ],
 )
-@pytest.mark.parametrize("bias", ["penalized", "free", pytest.param("none", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "bias", ["penalized", *(pytest.param(bias, marks=pytest.mark.slow) for bias in ("free", "none"))]
+)
 def test_awkward_data(X: np.ndarray, bias: str) -> None:
     problem = make("squared", {"bias": bias}, 1, X).with_options(reg=0.01)
     result = solve_polyhedral(problem)

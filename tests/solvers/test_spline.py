@@ -161,7 +161,9 @@ def test_other_activations_change_the_price_of_a_kink(loss: str, activation: str
     assert relu.objective == pytest.approx(result.objective, rel=1e-9)
 
 
-@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize(
+    "loss", [pytest.param(loss, marks=() if loss in ("huber", "hinge") else pytest.mark.slow) for loss in LOSSES]
+)
 def test_invariances(loss: str) -> None:
     problem = small_problem(loss, 3, reg=0.03)
     x, y, weight = problem.X[:, 0], problem.y, problem.sample_weight

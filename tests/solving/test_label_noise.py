@@ -60,10 +60,10 @@ def test_every_loss_is_solved_and_certified(loss: str, activation: str, d: int) 
     check(problem, solve(problem))
 
 
-@pytest.mark.parametrize("bias", ["penalized", "none"])
-@pytest.mark.parametrize(
-    "kind", ["integers", "duplicates", "antipodal", "one line", "wide", "one sample", "offset", "large", "small"]
-)
+KINDS = ["integers", "duplicates", "antipodal", "one line", "wide", "one sample", "offset", "large", "small"]
+
+
+@pytest.mark.parametrize(("kind", "bias"), latin(KINDS, ("penalized", "none"), every=2))
 def test_nasty_data(kind: str, bias: str) -> None:
     rng = np.random.default_rng(3)
     X = rng.standard_normal((7, 2))

@@ -27,9 +27,10 @@ def _problem(n: int, loss: str = "squared", ratio: float = 0.01, **options: Any)
     return problem.with_options(reg=ratio * reg_max(problem))
 
 
-@pytest.mark.parametrize("n", [300, pytest.param(100_000, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
-    "options", [{}, {"bias": "free"}, {"bias": "free", "skip": True}, {"bias": "none"}, {"loss": "logistic"}]
+    ("n", "options"),
+    [pytest.param(n, options, marks=pytest.mark.slow if n > 300 or options else ()) for n in (300, 100_000)
+     for options in ({}, {"bias": "free"}, {"bias": "free", "skip": True}, {"bias": "none"}, {"loss": "logistic"})]
 )
 def test_certified_without_cells(n: int, options: dict[str, Any]) -> None:
     problem = _problem(n, **options)

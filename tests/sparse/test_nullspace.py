@@ -145,6 +145,7 @@ def test_without_programs_the_coherence_is_the_bound() -> None:
     check_claims(A / np.linalg.norm(A, axis=0), unit)
 
 
+@pytest.mark.slow
 def test_processes_change_nothing() -> None:
     A = gaussian(6, 12, 3)
     one, two = juditsky_nemirovski(A, 2), juditsky_nemirovski(A, 2, n_jobs=2)

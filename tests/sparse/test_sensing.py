@@ -97,7 +97,7 @@ def test_a_planted_network_is_proven_to_be_found() -> None:
     assert "refuted" in outcomes
 
 
-@pytest.mark.parametrize(("n", "d"), [(20, 1), (10, 2)])
+@pytest.mark.parametrize(("n", "d"), [pytest.param(20, 1, marks=pytest.mark.slow), (10, 2)])
 def test_no_uniform_guarantee_beyond_one_neuron(n: int, d: int) -> None:
     for seed in range(3 if d == 1 else 1):
         matrix = arrangement_dictionary(extended(n, d, seed)).matrix
