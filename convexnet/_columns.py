@@ -21,7 +21,8 @@ def column_basis(columns: np.ndarray, rtol: float = 1e-12) -> tuple[np.ndarray, 
     """
     if not columns.size:
         return np.zeros((len(columns), 0)), np.zeros((columns.shape[1], 0))
-    norms = np.maximum(np.linalg.norm(columns, axis=0), 1e-300)
+    norms = np.linalg.norm(columns, axis=0)
+    norms = np.where(norms > 0, norms, 1.0)
     left, values, right = np.linalg.svd(columns / norms, full_matrices=False)
     kept = values > rtol * values[0]
     return left[:, kept], (right[kept].T / values[kept]) / norms[:, None]

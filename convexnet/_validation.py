@@ -18,6 +18,7 @@ __all__ = [
     "check_choice",
     "check_count",
     "check_flag",
+    "check_jobs",
     "check_positive",
     "require",
 ]
@@ -140,6 +141,13 @@ def check_count(value: Any, name: str, *, minimum: int = 1) -> int:
     if isinstance(value, bool) or not isinstance(value, numbers.Integral) or int(value) < minimum:
         raise ProblemError(f"{name} must be an integer >= {minimum}, got {value!r}.")
     return int(value)
+
+
+def check_jobs(value: Any) -> int | None:
+    """Return ``n_jobs`` as joblib reads it: None, or an integer other than zero (-1: all processors)."""
+    if value is not None and (isinstance(value, bool) or not isinstance(value, numbers.Integral) or value == 0):
+        raise ProblemError(f"n_jobs must be None or an integer other than 0 (-1: all processors), got {value!r}.")
+    return None if value is None else int(value)
 
 
 def require(module: str, extra: str) -> Any:

@@ -167,6 +167,13 @@ def test_readme_path_prints_what_it_shows(capsys: pytest.CaptureFixture[str]) ->
     assert same_print(fenced_block(page, "<!-- path -->", "text"), printed), printed
 
 
+def test_readme_spline_and_memorization_print_what_they_show(capsys: pytest.CaptureFixture[str]) -> None:
+    page = read("README.md")
+    exec(compile(fenced_block(page, "<!-- spline -->", "python"), "README.md", "exec"), {})
+    printed = capsys.readouterr().out
+    assert same_print(fenced_block(page, "<!-- spline -->", "text"), printed), printed
+
+
 def test_readme_certifies_a_network_from_elsewhere_as_printed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -46,13 +46,13 @@ EITHER = {  # neither activation nor norm matters to these
 }  # fmt: skip
 OWN = {  # what treats one of the two; it must refuse everything else
     "label_noise": {
-        "solve", "memorize", "reg_max", "pricing.price_null", "baselines.label_noise_sgd",
+        "solve", "certify", "memorize", "reg_max", "pricing.price_null", "baselines.label_noise_sgd",
         "baselines.train_label_noise", "certificates.judge_label_noise", "certificates.check_interpolable",
         "certificates.find_contradiction", "pricing.LabelNoisePricer", "pricing.price_label_noise",
         "pricing.price_points", "programs.build_label_noise",
     },
     "threshold": {
-        "solve", "memorize", "reg_max", "pricing.price_null", "certificates.check_interpolable",
+        "solve", "certify", "memorize", "reg_max", "pricing.price_null", "certificates.check_interpolable",
         "certificates.find_contradiction", "pricing.price_threshold", "pricing.threshold_patterns",
         "programs.build_threshold", "solvers.solve_threshold", "certificates.judge_threshold",
     },

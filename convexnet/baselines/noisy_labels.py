@@ -54,7 +54,7 @@ class LabelNoiseRuns:
         Seconds.
     seed : int
     ended : str
-        ``finished``, ``time limit``, ``callback`` or ``diverged``.
+        ``finished``, ``time limit``, ``callback``, ``diverged`` or ``interrupted``.
     problem : TrainingProblem
     """
 
@@ -147,6 +147,7 @@ def label_noise_sgd(
     Returns
     -------
     LabelNoiseRuns
+        An interrupt from the keyboard ends the descent: what was recorded so far is returned, not settled.
 
     Raises
     ------
@@ -180,8 +181,12 @@ def label_noise_sgd(
     run = _Descent(form, W, c, rate, batch_size, np.random.default_rng([seed, 1]))
     begin = time.perf_counter()
     with np.errstate(all="ignore"):
-        ended = run.all_steps(np.unique(np.linspace(0, steps, records + 1).astype(int)), begin + limit, callback)
-        settled = run.settle(time.perf_counter() + limit)
+        marks = np.unique(np.linspace(0, steps, records + 1).astype(int))
+        try:
+            ended = run.all_steps(marks, begin + limit, callback)
+            settled = run.settle(0.0 if ended == "interrupted" else time.perf_counter() + limit)
+        except KeyboardInterrupt:
+            ended, settled = "interrupted", run.settle(0.0)
         return run.result(ended, settled, time.perf_counter() - begin, seed)
 
 
@@ -224,19 +229,23 @@ class _Descent:
         """Steps up to every mark, a record at each; why the descent ended."""
         step = 0
         for mark in marks.tolist():
-            first, late = (step + mark) // 2, False
+            first, ended = (step + mark) // 2, ""
             total = (np.zeros_like(self.W), np.zeros_like(self.c))
-            while step < mark and not late:
-                self._step(self._noise())
-                step += 1
-                if step > first:
-                    total = (total[0] + self.W, total[1] + self.c)
-                late = step % 64 == 0 and time.perf_counter() > deadline
+            try:
+                while step < mark and not ended:
+                    self._step(self._noise())
+                    step += 1
+                    if step > first:
+                        total = (total[0] + self.W, total[1] + self.c)
+                    if step % 64 == 0 and time.perf_counter() > deadline:
+                        ended = "time limit"
+            except KeyboardInterrupt:
+                ended = "interrupted"
             count = max(step - first, 0)
             mean = (self.W, self.c) if count == 0 else (total[0] / count, total[1] / count)
             self.kept.append(_Record(step, (self.W, self.c), mean))
-            if late:
-                return "time limit"
+            if ended:
+                return ended
             penalties = self.form.penalties(self.W, self.c)[0]
             if not np.isfinite(penalties).any():
                 return "diverged"

@@ -28,6 +28,7 @@ def save(
     problem, network = certificate.problem, certificate.network
     if problem is None or network is None:
         raise ProblemError("The certificate holds no problem and network; only those of judge and certify are saved.")
+    _check_format(problem)
     proof, made = certificate.proof, "kept from the search"
     if proof is None:
         proof, made = make_proof(problem, certificate.nu, certificate.pricing_bound, time_limit)
@@ -38,6 +39,18 @@ def save(
     write_proof(
         path, problem, network, certificate.nu, proof, tol=certificate.tol, embed_data=embed_data, claimed=claimed
     )
+
+
+def _check_format(problem: TrainingProblem) -> None:
+    """Proof files are for path norms of ReLU-type neurons: named here rather than deep inside."""
+    kind = "activation='threshold'" if problem.activation == "threshold" else ""
+    kind = "norm='label_noise'" if problem.norm == "label_noise" else kind
+    if kind:
+        raise ProofFileError(
+            f"Certificate.save has no proof format for {kind}; keep certificate.to_dict() and repeat the proof with "
+            f"convexnet.certificates.judge_{'label_noise' if problem.norm == 'label_noise' else 'threshold'}"
+            "(problem, network, nu=certificate.nu)."
+        )
 
 
 def make_proof(

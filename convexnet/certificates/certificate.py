@@ -65,9 +65,10 @@ class Certificate:
         Interpolation: the largest ``|f - y|`` of the network, which a computed fit never makes exactly zero.
     n_patterns : int
         Number of activation patterns used (0 if none).
-    improved : ShallowNetwork or None
+    improved : ShallowNetwork, ThresholdNetwork or None
         A better network, if one was found.
     improved_objective : float or None
+        As computed; with its rounding added where that would be below the lower bound.
     conventions : dict
         Loss, reg, activation, bias rule, norm.
     data_hash : str
@@ -126,17 +127,17 @@ class Certificate:
 
     def summary(self) -> str:
         """Several lines for people; every number is named."""
-        bound = rounded_down(self.lower_bound)
+        bound, gap = rounded_down(self.lower_bound), f"relative gap {self.gap:.2e}{self._rounding_note()}"
         lines = [
             _WORDS[self.verdict],
             f"  objective of the network           {self.upper_bound:.9g}",
-            f"  {'lower bound, ' + self.bound_class:<34} {bound}   (relative gap {self.gap:.2e})",
+            f"  {'lower bound, ' + self.bound_class:<34} {bound}   ({gap})",
         ]
         if self.listed_lower_bound is not None and self.listed_gap is not None:
-            bound, gap = rounded_down(self.listed_lower_bound), self.listed_gap
+            bound = rounded_down(self.listed_lower_bound)
             # A network with other patterns may be better than every listed one.
-            outside = math.isinf(gap) and self.upper_bound < self.listed_lower_bound < math.inf
-            relation = "the network is outside the list" if outside else f"relative gap {gap:.2e}"
+            outside = math.isinf(self.listed_gap) and self.upper_bound < self.listed_lower_bound < math.inf
+            relation = "the network is outside the list" if outside else f"relative gap {self.listed_gap:.2e}"
             lines.append(f"  lower bound, listed patterns only  {bound}   ({relation})")
         if self.improved_objective is not None:
             lines.append(f"  objective of the better network    {self.improved_objective:.9g}")
@@ -146,6 +147,12 @@ class Certificate:
         reg = self.conventions["reg"]
         lines.append(f"  proof: dual vector, M(nu) <= {rounded_up(self.pricing_bound)} by {self.method}, reg {reg:.6g}")
         return "\n".join(lines)
+
+    def _rounding_note(self) -> str:
+        """Said where the gap is mostly the rounding of the objective, as for data far from the origin."""
+        plain = max(self.upper_bound - self.lower_bound, 0.0)
+        mostly = math.isfinite(self.gap) and self.gap * abs(self.upper_bound) > 2 * plain + 1e-9 * abs(self.upper_bound)
+        return ", rounding of the objective included" if mostly else ""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers, strings and lists, for JSON; of a proof only its kind (:meth:`save` writes all of it)."""

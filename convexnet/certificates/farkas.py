@@ -158,6 +158,13 @@ def find_contradiction(problem: TrainingProblem) -> FarkasVector | None:
 def check_interpolable(problem: TrainingProblem) -> None:
     """Raise InfeasibleError, with an exactly checked Farkas vector, if no network of any width fits the targets.
 
+    Raises
+    ------
+    InfeasibleError
+        Its ``proof`` is the :class:`FarkasVector`.
+    ProblemError
+        If the problem is no TrainingProblem.
+
     Examples
     --------
     >>> from convexnet import TrainingProblem

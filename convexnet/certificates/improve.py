@@ -61,8 +61,8 @@ def improve(
 
 def _rescaled(problem: TrainingProblem, network: ShallowNetwork) -> ShallowNetwork:
     """All output weights times the factor that minimises the objective."""
-    hidden = network.hidden(problem.X) @ network.output_weights
-    rest = network.predict(problem.X) - hidden
+    rest = replace(network, output_weights=0 * network.output_weights).pruned().predict(problem.X)
+    hidden = network.predict(problem.X) - rest
     norm = problem.reg * network.path_norm(problem.bias, problem.norm)
     factor = golden_section(lambda t: -problem.loss_value(rest + t * hidden) - t * norm, 2.0)
     return replace(network, output_weights=factor * network.output_weights)

@@ -20,6 +20,8 @@ __all__ = ["check_tolerance", "largest_residual", "prediction_error", "rounding_
 _EPS = float(np.finfo(np.float64).eps)
 _ROUNDINGS = 1024
 """Roundings of ``|y_i|`` that a computed prediction of a target may be away from it."""
+_ENTRIES = 10**6
+"""Samples times neurons up to which networks of one feature are evaluated in extended precision."""
 
 
 def check_tolerance(tol: Any) -> float:
@@ -39,7 +41,10 @@ def largest_residual(problem: TrainingProblem, predicted: np.ndarray, objective:
 
 
 def prediction_error(problem: TrainingProblem, network: ShallowNetwork | ThresholdNetwork) -> np.ndarray:
-    """Bounds of the rounding errors of ``network.predict(problem.X)``: large for data far from the origin."""
+    """Bounds of the rounding errors of ``network.predict(problem.X)``: large for data far from the origin.
+
+    On one feature they are measured in extended precision where that is affordable, as far data are common there.
+    """
     if isinstance(network, ThresholdNetwork):  # whose gates are exact
         return np.full(problem.n, (network.n_neurons + 4) * _EPS * (network.path_norm() + abs(network.intercept)))
     X = np.abs(problem.X)
@@ -47,7 +52,20 @@ def prediction_error(problem: TrainingProblem, network: ShallowNetwork | Thresho
     size = X @ (weights.T @ outputs) + np.abs(network.biases) @ outputs + np.abs(network.intercept)
     if network.skip is not None:
         size = size + X @ np.abs(network.skip)
-    return (problem.d + network.n_neurons + 12) * _EPS * size
+    terms = problem.d + network.n_neurons + 12
+    if problem.d == 1 and problem.scalar and problem.n * network.n_neurons <= _ENTRIES:
+        unit = float(np.finfo(np.longdouble).eps)
+        measured = np.abs(network.predict(problem.X) - _extended(problem.X[:, 0], network)).astype(np.float64)
+        return measured * (1 + 4 * _EPS) + terms * unit * size
+    return terms * _EPS * size
+
+
+def _extended(x: np.ndarray, network: ShallowNetwork) -> np.ndarray:
+    """Predictions of a network of one feature and one output in extended precision."""
+    x = x.astype(np.longdouble)
+    z = x[:, None] * network.weights[:, 0] + network.biases
+    values = np.maximum(z, network.kappa * z) @ network.output_weights.astype(np.longdouble) + network.intercept
+    return np.asarray(values if network.skip is None else values + x * network.skip[0])
 
 
 def rounding_of_objective(

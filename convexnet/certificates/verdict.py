@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 
 __all__ = ["dual_vectors", "judge", "named_verdict", "own_duals"]
 
+_POSSIBLE = 1e-9
+"""Relative distance below a proven bound that the rounding of an ordinary objective explains."""
+
 
 def judge(
     problem: TrainingProblem,
@@ -127,15 +130,14 @@ def judge(
     bounds += [_Bound(problem, point, None, deadline, misfit, result) for point, result in known]
     best = max(bounds, key=lambda b: b.value)
     listed = _best(b.listed for b in bounds)
-    better = improve(problem, network, [pricing for b in bounds for pricing in b.pricings])
-    if rival is not None and problem.objective(rival) < (objective if better is None else problem.objective(better)):
-        better = rival
     zero = rounding_of_zero(problem)
     # The gap is that of the objective in exact arithmetic.
     upper = objective if objective <= zero else objective + rounding_of_objective(problem, network, objective)
+    found = improve(problem, network, [pricing for b in bounds for pricing in b.pricings])
+    better = _better(problem, [found, rival], objective, upper)
     gap = relative_gap(upper, best.value, zero)
     listed_gap = None if listed is None else relative_gap(upper, listed, zero)
-    better_objective = None if better is None else problem.objective(better)
+    better_objective = _objective_of(problem, better, best.value)
     refuted = better_objective is not None and better_objective < objective * (1 - tol)
     n_patterns = 0 if pricer is None else len(pricer.patterns)
     verdict, scope = named_verdict(gap, listed_gap, tol, n_patterns, refuted)
@@ -165,6 +167,27 @@ def judge(
         work=dict(best.every.work),
         proof=best.every.proof,
     )
+
+
+def _better(
+    problem: TrainingProblem, networks: Sequence[ShallowNetwork | None], objective: float, upper: float
+) -> ShallowNetwork | None:
+    """The best network whose objective is below the given one, as computed and with all rounding counted."""
+    known = [(problem.objective(network), network) for network in networks if network is not None]
+    for value, network in sorted(known, key=lambda pair: pair[0]):
+        if value < objective and value + rounding_of_objective(problem, network, value) < upper:
+            return network
+    return None
+
+
+def _objective_of(problem: TrainingProblem, network: ShallowNetwork | None, lower: float) -> float | None:
+    """The objective as computed; with its rounding added where it computes as less than any network has."""
+    if network is None:
+        return None
+    value = problem.objective(network)
+    if problem.loss.name == "interpolation" or value >= lower * (1 - _POSSIBLE):
+        return value
+    return value + rounding_of_objective(problem, network, value)
 
 
 class _Bound:

@@ -11,7 +11,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 
 from ..errors import DataError, ProblemError
 
-__all__ = ["OneFeatureRegressor"]
+__all__ = ["OneFeatureRegressor", "check_total"]
 
 
 class OneFeatureRegressor(RegressorMixin, BaseEstimator):
@@ -41,15 +41,19 @@ class OneFeatureRegressor(RegressorMixin, BaseEstimator):
 
     def _all_rows(self, X: Any, y: Any, sample_weight: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Abscissae, targets and weights (ones by default) of all rows; remembers what the input looked like."""
+        _refuse_masked(y, "y")
+        _refuse_masked(sample_weight, "sample_weight")
         X, y = validate_data(self, self._as_table(X), y, dtype=np.float64, y_numeric=True)
         x = self._select(X, reset=True)
         weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
         if not (weight > 0).any():
             raise DataError("sample_weight is zero everywhere; at least one sample needs a positive weight.")
+        check_total(weight)
         return x, np.asarray(y, dtype=np.float64), weight
 
     def _as_table(self, X: Any) -> Any:
         """A vector as a table of one column, unless a column of a table is to be read."""
+        _refuse_masked(X, "X")
         if self.feature is not None or isinstance(X, str) or not _is_vector(X):
             return X
         return np.asarray(X).reshape(-1, 1)
@@ -88,6 +92,19 @@ class OneFeatureRegressor(RegressorMixin, BaseEstimator):
         # By that tag's definition: the column that is read need not be the one that scikit-learn's check depends on.
         tags.regressor_tags.poor_score = table
         return tags
+
+
+def check_total(weight: np.ndarray) -> None:
+    """Refuse weights whose sum overflows."""
+    with np.errstate(over="ignore"):
+        if not np.isfinite(weight.sum()):
+            raise DataError(f"sample_weight has entries of size {weight.max():.1e}, whose sum overflows; rescale it.")
+
+
+def _refuse_masked(values: Any, name: str) -> None:
+    """Refuse masked entries: conversion to an array would use them like any others."""
+    if np.ma.is_masked(values):
+        raise DataError(f"{name} has masked entries; drop or impute them.")
 
 
 def _is_vector(X: Any) -> bool:

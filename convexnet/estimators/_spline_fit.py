@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from dataclasses import dataclass
 from typing import Any
@@ -9,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from .._printing import rounded_up
-from ..errors import NotCertifiedWarning, ProblemError
+from ..errors import InaccurateSolutionWarning, NotCertifiedWarning, ProblemError
 from ..losses import Loss, get_loss
 from ..networks.linear_spline import LinearSpline
+from ..pricing import relative_gap
 from ..problem import TrainingProblem
 from ..solvers import SplineResult, solve_spline
 
@@ -43,8 +45,9 @@ class SplineFit:
 
     @property
     def gap(self) -> float:
-        """``objective - lower_bound``; ``result.gap`` is relative."""
-        return max(0.0, self.objective - self.lower_bound)
+        """Proven relative gap, ``(objective - lower_bound) / objective``; zero where the objective is rounding."""
+        result = self.result
+        return relative_gap(result.objective, result.lower_bound, _rounding(result.problem))
 
     def __repr__(self) -> str:
         return (
@@ -57,11 +60,10 @@ class SplineFit:
         return f"{self!r}\n{self.spline.summary()}\n{self.result.summary()}"
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain numbers, strings and lists, for JSON."""
-        return {
-            "objective": self.objective, "lower_bound": self.lower_bound, "gap": self.gap,
-            "relative_gap": self.result.gap, "status": self.result.status, "spline": self.spline.to_dict(),
-        }  # fmt: skip
+        """Plain numbers, strings and lists, for JSON; None for what is not finite."""
+        numbers = {"objective": self.objective, "lower_bound": self.lower_bound, "gap": self.gap}
+        known = {name: value if math.isfinite(value) else None for name, value in numbers.items()}
+        return {**known, "status": self.result.status, "spline": self.spline.to_dict()}
 
 
 def checked_loss(loss: Any) -> Loss:
@@ -75,9 +77,10 @@ def checked_loss(loss: Any) -> Loss:
 def spline_problem(x: np.ndarray, y: np.ndarray, weight: np.ndarray, loss: Loss, alpha: float) -> TrainingProblem:
     """The training problem in sums: reg is alpha times the total weight; alpha = 0 interpolates means of ties."""
     if alpha > 0:
-        return TrainingProblem(
-            x[:, None], y, loss=loss, reg=alpha * float(weight.sum()), sample_weight=weight, bias="free", skip=True
-        )
+        reg = alpha * float(weight.sum())
+        if not 0 < reg < math.inf:
+            raise ProblemError(f"alpha={alpha:g} times the total weight {weight.sum():g} leaves the range of floats.")
+        return TrainingProblem(x[:, None], y, loss=loss, reg=reg, sample_weight=weight, bias="free", skip=True)
     if loss.name != "squared":
         raise ProblemError(f"alpha=0 interpolates and needs loss='squared'; with loss={loss.name!r} pass alpha > 0.")
     nodes, index = np.unique(x, return_inverse=True)
@@ -91,7 +94,9 @@ def spline_problem(x: np.ndarray, y: np.ndarray, weight: np.ndarray, loss: Loss,
 
 def spline_fit(problem: TrainingProblem, total: float, *, sparsest: bool, **options: Any) -> SplineFit:
     """Solve, and divide by the total weight (interpolation has no mean: its objective is TV(f') itself)."""
-    result = solve_spline(problem, **options)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", InaccurateSolutionWarning)  # about the network: the function predicts here
+        result = solve_spline(problem, **options)
     if sparsest:
         result = result.sparsest()
     assert result.spline is not None
@@ -102,10 +107,10 @@ def spline_fit(problem: TrainingProblem, total: float, *, sparsest: bool, **opti
 def warn_if_open(fit: SplineFit, tol: float) -> None:
     """Say so when the proven relative gap is larger than what was asked for, unless it is rounding in the data."""
     result = fit.result
-    if result.gap > tol and result.objective - result.lower_bound > _rounding(result.problem):
+    if fit.gap > tol and result.objective - result.lower_bound > _rounding(result.problem):
         advice = "" if result.status == "stalled" else "; raise max_iter or time_limit, or accept a larger tol"
         warnings.warn(
-            f"The proven relative gap is {result.gap:.2g}, above tol={tol:g}: {result.message}{advice}.",
+            f"The proven relative gap is {fit.gap:.2g}, above tol={tol:g}: {result.message}{advice}.",
             NotCertifiedWarning,
             stacklevel=3,
         )

@@ -15,9 +15,12 @@ from ..certificates.tolerances import check_tolerance
 from ..errors import DataError, ProblemError
 from ..losses import Loss
 from ..networks.linear_spline import LinearSpline
+from ._one_feature import check_total
 from ._spline_fit import SplineFit, checked_loss, spline_fit, spline_problem
 
 __all__ = ["SplinePath", "alpha_grid", "path_fits", "spline_path"]
+
+_MOST = 10_000
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -60,7 +63,7 @@ class SplinePath:
     @property
     def gaps(self) -> np.ndarray:
         """Proven relative gap of each."""
-        return np.array([fit.result.gap for fit in self.fits])
+        return np.array([fit.gap for fit in self.fits])
 
     def __repr__(self) -> str:
         knots = self.n_knots
@@ -75,7 +78,7 @@ class SplinePath:
         for alpha, fit in zip(self.alphas, self.fits, strict=True):
             lines.append(
                 f"{alpha:>12.6g}{fit.objective:>15.9g}{rounded_down(fit.lower_bound):>15}"
-                f"{rounded_up(fit.result.gap, 2):>10}{fit.spline.n_knots:>7d}{fit.spline.total_variation:>13.6g}"
+                f"{rounded_up(fit.gap, 2):>10}{fit.spline.n_knots:>7d}{fit.spline.total_variation:>13.6g}"
             )
         return "\n".join(lines)
 
@@ -148,6 +151,7 @@ def spline_path(
         raise DataError(f"y must be a vector, got shape {y.shape}.")
     weight = as_sample_weight(sample_weight, x.size)
     weight = np.ones(x.size) if weight is None else weight
+    check_total(weight)
     kept = weight > 0
     data = x[kept], y[kept], weight[kept]
     grid = alpha_grid(alphas, eps, *data, loss)
@@ -177,6 +181,8 @@ def alpha_grid(alphas: Any, eps: float, x: np.ndarray, y: np.ndarray, weight: np
     """Decreasing alphas: those given, or a geometric grid below the smallest alpha whose fit is a straight line."""
     if np.ndim(alphas) == 0:
         count = check_count(alphas, "alphas")
+        if count > _MOST:
+            raise ProblemError(f"alphas asks for {count} fits; at most {_MOST} are made.")
         if not 0 < check_positive(eps, "eps") < 1:
             raise ProblemError(f"eps must lie between 0 and 1, got {eps!r}.")
         top = _alpha_max(x, y, weight, loss) or 1.0

@@ -60,7 +60,8 @@ class SparseLinearSpline(OneFeatureRegressor):
     lower_bound_ : float
         Proven: no function and no network of any width has a smaller objective.
     dual_gap_ : float
-        ``objective_ - lower_bound_``.
+        Proven relative gap ``(objective_ - lower_bound_) / objective_``, as everywhere in this package (the attribute
+        of this name of scikit-learn's linear models is the difference); zero where the objective is rounding.
     status_ : str
         Of the solver, e.g. ``solved``.
     n_iter_ : int

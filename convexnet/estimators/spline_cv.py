@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .._validation import check_choice, check_count, check_flag, check_positive
+from .._validation import check_choice, check_count, check_flag, check_jobs, check_positive
 from ..certificates.tolerances import check_tolerance
 from ..errors import DataError, ProblemError
 from ..losses import Loss
@@ -122,11 +122,12 @@ class SparseLinearSplineCV(OneFeatureRegressor):
         """
         loss, options = checked_loss(self.loss), self._options()
         check_choice(self.rule, "rule", ("min", "one_se"))
+        jobs = check_jobs(self.n_jobs)
         x, y, weight = self._all_rows(X, y, sample_weight)
         kept = weight > 0
         self.alphas_ = alpha_grid(self.alphas, self.eps, x[kept], y[kept], weight[kept], loss)
         folds = self._folds(X, x, y, weight)
-        self.loss_path_, share = self._held_out((x, y, weight), folds, loss, options)
+        self.loss_path_, share = self._held_out((x, y, weight), folds, loss, options, jobs)
         self.alpha_ = float(self.alphas_[self._best(share)])
         problem = spline_problem(x[kept], y[kept], weight[kept], loss, self.alpha_)
         fit = spline_fit(problem, float(weight.sum()), **options)
@@ -157,19 +158,19 @@ class SparseLinearSplineCV(OneFeatureRegressor):
         splits = self.cv.split(X, y) if is_splitter else self.cv
         if isinstance(splits, str) or not isinstance(splits, Iterable):
             raise ProblemError(f"cv must be an integer, a splitter or a list of (train, test), got {self.cv!r}.")
-        rows = np.arange(x.size)
-        folds = [(rows[train], rows[test]) for train, test in splits]
+        folds = [_fold(pair, x.size) for pair in splits]
         if not folds:
             raise DataError("cv has no folds; pass an integer >= 2, a splitter or a list of (train, test).")
         return folds
 
     def _held_out(
-        self, rows: Rows, folds: list[tuple[np.ndarray, np.ndarray]], loss: Loss, options: dict[str, Any]
-    ) -> tuple[np.ndarray, np.ndarray]:
+        self, rows: Rows, folds: list[tuple[np.ndarray, np.ndarray]], loss: Loss, options: dict[str, Any],
+        jobs: int | None,
+    ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
         """Mean held-out losses (alphas, folds), and the held-out weight of each fold."""
         from joblib import Parallel, delayed
 
-        columns = Parallel(n_jobs=self.n_jobs)(
+        columns = Parallel(n_jobs=jobs)(
             delayed(_fold_losses)(self.alphas_, rows, train, test, loss, options) for train, test in folds
         )
         share = np.array([rows[2][test].sum() for _, test in folds])
@@ -183,6 +184,18 @@ class SparseLinearSplineCV(OneFeatureRegressor):
             return best
         error = float(np.std(self.loss_path_[best], ddof=1)) / np.sqrt(share.size)
         return int(np.argmax(mean <= mean[best] + error))
+
+
+def _fold(pair: Any, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Training and held-out rows of a fold given by row numbers or masks."""
+    rows = np.arange(n)
+    try:
+        train, test = (rows[np.asarray(part, dtype=None if np.size(part) else int)] for part in pair)
+        if train.ndim != 1 or test.ndim != 1:
+            raise ValueError("each a vector")
+    except (IndexError, TypeError, ValueError) as error:
+        raise DataError(f"cv must give pairs (train, test) of row numbers below {n} ({error}).") from None
+    return train, test
 
 
 def interleaved_folds(x: np.ndarray, weight: np.ndarray, k: int) -> list[tuple[np.ndarray, np.ndarray]]:

@@ -7,13 +7,39 @@ import numpy as np
 EPS = float(np.finfo(np.float64).eps)
 SAME_SLOPE = 1e-12
 SAME_VALUE = 1e-10
+ROUNDINGS = 4
 
 
-def distinct_kinks(x: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Places of the inner nodes where the slope jumps by more than the rounding of the values explains, and jumps."""
+def needed_knots(x: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Places of the inner nodes where the function through points must bend to meet the values up to their rounding.
+
+    These are the nodes where the slope jumps by more than rounding explains, and those that small jumps, each within
+    its rounding, would make miss together.
+    """
     jumps, noise = _second_differences(x, values)
-    kept = np.flatnonzero(np.abs(jumps) > noise)
-    return kept + 1, jumps[kept].astype(np.float64)
+    inner = np.flatnonzero(np.abs(jumps) > noise) + 1
+    chosen = np.concatenate([[0], inner, [x.size - 1]])
+    while True:
+        missed = _worst_missed(x, values, chosen)
+        if not missed.size:
+            return chosen[1:-1]
+        chosen = np.union1d(chosen, missed)
+
+
+def _worst_missed(x: np.ndarray, values: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    """The node in each piece between chosen ones that straight lines miss the most, beyond the rounding of values."""
+    if chosen.size == x.size:
+        return np.zeros(0, dtype=int)
+    count = np.diff(chosen)
+    left, right = (np.repeat(ends, count) for ends in (chosen[:-1], chosen[1:]))
+    long_x, long_values = x.astype(np.longdouble), values.astype(np.longdouble)
+    share = (long_x[:-1] - long_x[left]) / (long_x[right] - long_x[left])
+    line = long_values[left] + share * (long_values[right] - long_values[left])
+    sizes = np.abs(values)
+    missed = np.abs(long_values[:-1] - line).astype(np.float64)
+    excess = missed - ROUNDINGS * EPS * (sizes[:-1] + np.maximum(sizes[left], sizes[right]))
+    worst = np.maximum.reduceat(excess, chosen[:-1])
+    return np.flatnonzero((excess > 0) & (excess == np.repeat(worst, count)))
 
 
 def kinks_through(

@@ -59,6 +59,11 @@ def label_noise_penalty(network: ShallowNetwork, X: Any, bias: str = "penalized"
 
     An intercept or a skip connection adds a constant, which is left out. Never below ``|c| @ label_noise_norms``.
 
+    Raises
+    ------
+    NetworkError
+        As :func:`label_noise_norms`.
+
     Examples
     --------
     >>> net = ShallowNetwork([[3.0]], [0.0], [1.0])

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..errors import DataError, NetworkError
 from ._arrays import as_parameter, check_activation
-from ._knots import barycentres, distinct_kinks, kinks_at_nodes, kinks_through
+from ._knots import barycentres, kinks_at_nodes, kinks_through, needed_knots
 
 if TYPE_CHECKING:
     from .shallow import ShallowNetwork
@@ -85,6 +85,8 @@ class LinearSpline:
     def from_values(cls, x: Any, theta: Any) -> LinearSpline:
         """Return the function that connects the points ``(x_i, theta_i)`` and goes on straight outside of them.
 
+        Points that lie on a line up to the rounding of their values get no knots.
+
         Parameters
         ----------
         x : array (n,)
@@ -110,8 +112,7 @@ class LinearSpline:
         values = theta[first]
         if nodes.size == 1:
             return cls(np.zeros(0), np.zeros(0), nodes[0], values[0], 0.0)
-        places = distinct_kinks(nodes, values)[0]
-        return cls.through(nodes, values, places)
+        return cls.through(nodes, values, needed_knots(nodes, values))
 
     @classmethod
     def through(cls, x: np.ndarray, values: np.ndarray, places: np.ndarray) -> LinearSpline:

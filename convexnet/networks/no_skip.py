@@ -49,8 +49,8 @@ def no_skip_norm(x: Any, theta: Any) -> float:
 def no_skip_network(x: Any, theta: Any) -> ShallowNetwork:
     r"""Return a ReLU network without skip connection through the points whose path norm is :func:`no_skip_norm`.
 
-    Each kink is made by a neuron that opens to the right, one that opens to the left, or both, so that the slopes add
-    up; what the kinks cannot give is made by one neuron at an end of the data.
+    Each kink is made by a neuron that opens to the right or to the left, one of them by both, so that the slopes add
+    up; what the kinks cannot give is made by one neuron at an end of the data: one neuron fewer than points at most.
 
     Parameters
     ----------
@@ -72,11 +72,14 @@ def no_skip_network(x: Any, theta: Any) -> ShallowNetwork:
     x, theta = _points(x, theta)
     kinks, _, last = _slopes(x, theta)
     up, down = float(np.sum(kinks[kinks > 0])), float(-np.sum(kinks[kinks < 0]))
-    # The neurons that open to the right must add up to the last slope: a share of each kink, the same for each sign.
+    # The neurons that open to the right must add up to the last slope: with all positive kinks and no negative one they
+    # add up to ``up``; from the left on, kinks change sides until the rest is gone.
     right = min(max(last, -down), up)
-    share = (right + down) / (up + down) if up + down > 0 else 0.0
-    # right = share * up - (1 - share) * down
-    part = np.where(kinks > 0, share, 1 - share)
+    sizes = np.abs(kinks).astype(np.longdouble)
+    before = np.cumsum(sizes) - sizes
+    with np.errstate(divide="ignore", invalid="ignore"):
+        changed = np.where(sizes > 0, np.clip((np.longdouble(up) - right - before) / sizes, 0.0, 1.0), 0.0)
+    part = np.where(kinks > 0, 1.0 - changed, changed).astype(np.float64)
     extra = last - right
     ends = np.array([x[0]]) if extra else np.zeros(0)
     inner = x[1:-1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -131,6 +132,19 @@ class ThresholdNetwork:
         """Return the constructor's arguments as lists and numbers, ready for JSON."""
         names = ("weights", "biases", "output_weights", "intercept")
         return {name: np.asarray(getattr(self, name)).tolist() for name in names}
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the network to an npz file; see :func:`convexnet.networks.io.save`."""
+        from .io import save
+
+        save(self, path)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> ThresholdNetwork:
+        """Read a network written by :meth:`save`; see :func:`convexnet.networks.io.load_threshold`."""
+        from .io import load_threshold
+
+        return load_threshold(path)
 
     def __repr__(self) -> str:
         return f"ThresholdNetwork(neurons={self.n_neurons}, features={self.n_features})"

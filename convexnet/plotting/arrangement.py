@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._validation import as_matrix, require
+from .._validation import as_matrix
 from ..errors import ProblemError
+from ._arguments import axes_for, expect
 
 if TYPE_CHECKING:
     from ..networks import ShallowNetwork
@@ -49,15 +50,17 @@ def plot_arrangement(X: Any, ax: Any = None, network: ShallowNetwork | None = No
     '6 cells of 3 samples'
     """
     from ..arrangements import enumerate_patterns
+    from ..networks import ShallowNetwork
 
     matrix = as_matrix(X)
+    if network is not None:
+        expect(network, ShallowNetwork, "its neurons are the arrows")
     if matrix.shape[1] != 2:
         raise ProblemError("plot_arrangement draws two columns: one feature and ones, or two features without a bias.")
     patterns = enumerate_patterns(matrix)
     if patterns.rank != 2 or patterns.rays is None:
         raise ProblemError("The two columns are linearly dependent, so the cells are half-planes: nothing to draw.")
-    plt = require("matplotlib.pyplot", "plot")
-    ax = ax or plt.subplots(figsize=(5, 5), layout="constrained")[1]
+    ax = axes_for(ax, 5, 5)
     for cell in range(len(patterns)):
         _sector(ax, patterns.rays.of(cell), int(patterns.patterns[:, cell].sum()), len(matrix), len(patterns) <= 40)
     for direction in patterns.rays.directions.T:

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._validation import require
 from ..errors import ProblemError
 from ..networks.activations import activate
 from ..problem import require_path_norm
+from ._arguments import axes_for, expect
 
 if TYPE_CHECKING:
     from ..certificates import Certificate
@@ -64,7 +64,12 @@ def plot_dual_certificate(
     >>> plot_dual_certificate(problem, solution.certificate, solution.network).get_ylabel()
     'nu · sigma(X u)'
     """
+    from ..certificates import Certificate
+    from ..problem import TrainingProblem
+
+    expect(problem, TrainingProblem, "the data, the loss and reg")
     require_path_norm(problem, "plot_dual_certificate")
+    expect(certificate, Certificate, "what solve and certify attach to a network")
     if problem.extended.shape[1] != 2 or problem.bias == "free" or not problem.scalar:
         raise ProblemError(
             "plot_dual_certificate draws neurons with two weights: one feature and bias='penalized', or two features "
@@ -72,8 +77,7 @@ def plot_dual_certificate(
         )
     if certificate.data_hash != problem.data_hash or certificate.conventions != problem.conventions():
         raise ProblemError("The certificate belongs to another problem (data, loss, reg or conventions differ).")
-    plt = require("matplotlib.pyplot", "plot")
-    ax = ax or plt.subplots(figsize=(7, 4), layout="constrained")[1]
+    ax = axes_for(ax, 7, 4)
     nu = certificate.scale * certificate.nu
     walls = _walls(problem.extended)
     angles = np.unique(np.concatenate([np.linspace(0, 360, 1441), walls]))

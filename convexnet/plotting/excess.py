@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._validation import require
+from ._arguments import axes_for, expect
 
 if TYPE_CHECKING:
     from ..solving import Comparison
@@ -31,6 +31,8 @@ def plot_comparison(comparison: Comparison, ax: Any = None) -> Any:
 
     Raises
     ------
+    ProblemError
+        If ``comparison`` or ``ax`` is something else.
     MissingExtraError
         If matplotlib is not installed.
 
@@ -43,8 +45,10 @@ def plot_comparison(comparison: Comparison, ax: Any = None) -> Any:
     >>> ax.get_xscale()
     'log'
     """
-    plt = require("matplotlib.pyplot", "plot")
-    ax = ax or plt.subplots(figsize=(7, 0.5 * len(comparison.rows) + 1.5), layout="constrained")[1]
+    from ..solving import Comparison
+
+    expect(comparison, Comparison, "what compare returns")
+    ax = axes_for(ax, 7, 0.5 * len(comparison.rows) + 1.5)
     rows = np.arange(len(comparison.rows))[::-1]
     best = _drawn([row.excess_best for row in comparison.rows])
     median = _drawn([row.excess_median for row in comparison.rows])

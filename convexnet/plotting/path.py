@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .._validation import require
+from ._arguments import axes_for, expect
 
 if TYPE_CHECKING:
     from ..solving import RegularizationPath
@@ -29,6 +30,8 @@ def plot_path(path: RegularizationPath, ax: Any = None) -> Any:
 
     Raises
     ------
+    ProblemError
+        If ``path`` or ``ax`` is something else.
     MissingExtraError
         If matplotlib is not installed.
 
@@ -40,8 +43,10 @@ def plot_path(path: RegularizationPath, ax: Any = None) -> Any:
     >>> plot_path(regularization_path(problem, n_regs=4)).get_xscale()
     'log'
     """
-    plt = require("matplotlib.pyplot", "plot")
-    ax = ax or plt.subplots(figsize=(7, 4), layout="constrained")[1]
+    from ..solving import RegularizationPath
+
+    expect(path, RegularizationPath, "what regularization_path returns")
+    ax = axes_for(ax, 7, 4)
     weight = path.problem.sample_weight
     rows = path.problem.n if weight is None else float(weight.sum())
     ax.plot(path.regs, [point.loss / rows for point in path.points], color="k", label="training loss")

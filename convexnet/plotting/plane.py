@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._validation import require
 from ..errors import ProblemError
 from ..problem import require_path_norm
+from ._arguments import axes_for, expect
 
 if TYPE_CHECKING:
     from ..networks import ShallowNetwork
@@ -60,12 +60,14 @@ def plot_network(
     >>> plot_network(problem, solve(problem).network).get_xlabel()
     'x1'
     """
+    from ..problem import TrainingProblem
+
+    expect(problem, TrainingProblem, "the data, the loss and reg")
     require_path_norm(problem, "plot_network")
-    plt = require("matplotlib.pyplot", "plot")
     if problem.d != 2 or not problem.scalar:
         raise ProblemError(f"plot_network draws two features and one output, got {problem.d} and {problem.n_outputs}.")
     problem.check_network(network)
-    ax = ax or plt.subplots(figsize=(6.5, 5), layout="constrained")[1]
+    ax = axes_for(ax, 6.5, 5)
     x1, x2 = _axes(problem.X)
     grid = np.stack(np.meshgrid(x1, x2), axis=-1)
     values = network.predict(grid.reshape(-1, 2)).reshape(_POINTS, _POINTS)

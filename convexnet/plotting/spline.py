@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._validation import as_targets, require
+from .._validation import as_targets
 from ..errors import DataError, ProblemError
 from ..networks.linear_spline import LinearSpline
+from ._arguments import axes_for
 
 if TYPE_CHECKING:
     from ..solvers import SplineResult
@@ -16,15 +17,13 @@ if TYPE_CHECKING:
 __all__ = ["plot_spline", "plot_spline_certificate"]
 
 
-def plot_spline(
-    spline: LinearSpline | SplineResult, X: Any = None, y: Any = None, ax: Any = None, label: str | None = None
-) -> Any:
+def plot_spline(spline: Any, X: Any = None, y: Any = None, ax: Any = None, label: str | None = None) -> Any:
     """Draw a piecewise linear function, its knots and the data.
 
     Parameters
     ----------
-    spline : LinearSpline or SplineResult
-        The ``spline_`` of an estimator, or what ``solve_spline`` returns.
+    spline : LinearSpline, SplineResult, SplineFit or fitted estimator
+        A function, what ``solve_spline`` returns, or a fitted ``SparseLinearSpline`` or ``SparseLinearSplineCV``.
     X, y : array-like of shape (n,), optional
         Data to draw; X also as a table of one column. Default: those of the result's problem, if there is one.
     ax : matplotlib Axes, optional
@@ -40,7 +39,7 @@ def plot_spline(
     DataError
         If only one of X and y is given, or they cannot be read.
     ProblemError
-        If there is no function of one variable to draw.
+        If there is no function of one variable to draw, or ``ax`` is something else.
     MissingExtraError
         If matplotlib is not installed.
 
@@ -52,21 +51,21 @@ def plot_spline(
     >>> len(ax.lines), ax.get_xlabel()
     (3, 'x')
     """
-    function = spline if isinstance(spline, LinearSpline) else getattr(spline, "spline", None)
-    if not isinstance(function, LinearSpline):
-        raise ProblemError(f"plot_spline draws a LinearSpline or a SplineResult with one, got {spline!r}.")
+    function = _function(spline)
     problem = getattr(spline, "problem", None)
     if X is None and y is None and problem is not None:
         X, y = problem.X, problem.y
     if (X is None) != (y is None):
         raise DataError("Pass both X and y, or neither.")
-    plt = require("matplotlib.pyplot", "plot")
-    ax = ax or plt.subplots(figsize=(7, 4), layout="constrained")[1]
     x = np.zeros(0) if X is None else as_targets(X, np.shape(X)[0] if np.ndim(X) else 0, "X")
     if x.ndim != 1:
         raise DataError(f"X must be a vector or a table of one column, got shape {x.shape}.")
+    targets = as_targets(np.zeros(0) if y is None else y, x.size)
+    if targets.ndim != 1:
+        raise DataError(f"y must be a vector, got shape {targets.shape}.")
+    ax = axes_for(ax, 7, 4)
     if x.size:
-        ax.plot(x, as_targets(y, x.size), ".", color="0.6", ms=4, zorder=1)
+        ax.plot(x, targets, ".", color="0.6", ms=4, zorder=1)
     left, right = _window(function.knots, x)
     corners = np.concatenate([[left], function.knots[(function.knots > left) & (function.knots < right)], [right]])
     color = ax.plot(corners, function(corners), lw=1.6, label=label, zorder=2)[0].get_color()
@@ -97,7 +96,7 @@ def plot_spline_certificate(result: SplineResult, ax: Any = None) -> Any:
     Raises
     ------
     ProblemError
-        If the result belongs to another kind of problem.
+        If the result belongs to another kind of problem, or ``ax`` is something else.
     MissingExtraError
         If matplotlib is not installed.
 
@@ -115,8 +114,7 @@ def plot_spline_certificate(result: SplineResult, ax: Any = None) -> Any:
         raise ProblemError(f"plot_spline_certificate draws a SplineResult, got {result!r}.")
     if problem.bias != "free" or not problem.skip or problem.kappa != 0:
         raise ProblemError("The band is that of bias='free', skip=True and ReLU; other knots have other prices.")
-    plt = require("matplotlib.pyplot", "plot")
-    ax = ax or plt.subplots(figsize=(7, 3), layout="constrained")[1]
+    ax = axes_for(ax, 7, 3)
     nodes, u = _potential(problem.X[:, 0], result.nu)
     ax.axhspan(-problem.reg, problem.reg, color="0.9", label="band of half-width reg")
     ax.axhline(0, color="0.6", lw=0.8)
@@ -128,6 +126,17 @@ def plot_spline_certificate(result: SplineResult, ax: Any = None) -> Any:
     ax.set_ylabel("u(t)")
     ax.legend(loc="best", frameon=False, fontsize="small")
     return ax
+
+
+def _function(spline: Any) -> LinearSpline:
+    """The function of a result or of a fitted estimator."""
+    for found in (spline, getattr(spline, "spline", None), getattr(spline, "spline_", None)):
+        if isinstance(found, LinearSpline):
+            return found
+    hint = "; fit it first" if hasattr(spline, "fit") else ""
+    raise ProblemError(
+        f"plot_spline draws a LinearSpline, a SplineResult with one, or a fitted estimator, got {spline!r}{hint}."
+    )
 
 
 def _potential(x: np.ndarray, nu: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

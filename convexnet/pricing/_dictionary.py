@@ -6,16 +6,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._validation import as_matrix
+from .._validation import _as_float
 from ..errors import DataError, ProblemError
-from .spectral import direction_norms
+from ..networks._arrays import row_norms
 
 if TYPE_CHECKING:
     from ..problem import TrainingProblem
 
 __all__ = ["as_dictionary", "check_atomic"]
 
-_SMALLEST = 1e-300
+_SMALLEST, _LARGEST = 1e-300, 1e300
+"""Norms of directions whose amplitudes are numbers of double precision."""
+_FAR = 1e150
+"""Free biases of neurons of norm one must have squares, too."""
 
 
 def check_atomic(problem: TrainingProblem, what: str) -> None:
@@ -37,18 +40,37 @@ def as_dictionary(
     ``directions`` may be an array or an object with ``directions`` (and perhaps ``signs``), such as ``CellAtoms``.
     """
     signs = getattr(directions, "signs", None) if signs is None else signs
-    table = as_matrix(getattr(directions, "directions", directions), "directions")
-    q = problem.extended.shape[1]
-    if table.shape[0] != q:
+    table = _neurons(getattr(directions, "directions", directions), problem.extended.shape[1])
+    penalised = table[:-1] if problem.bias == "free" else table
+    with np.errstate(over="ignore", invalid="ignore"):
+        norms = row_norms(penalised.T, problem.norm)
+        beyond = np.any(~(np.abs(table) / np.where(norms > 0, norms, 1.0) < _FAR), axis=0)
+    for k in np.flatnonzero(beyond | ~(norms > _SMALLEST) | ~(norms < _LARGEST)):
+        if norms[k] == 0:
+            raise DataError(f"direction {k} has norm zero; leave it out (a constant belongs to the intercept).")
         raise DataError(
-            f"directions must have {q} rows, one per column of problem.extended (neurons are columns), got shape "
-            f"{table.shape}."
+            f"direction {k} has norm {norms[k]:.3g}, or entries, beyond what its amplitude can make up for; scale it "
+            "to norm one."
         )
-    norms = direction_norms(problem, table)
-    flat = np.flatnonzero(~(norms > _SMALLEST))
-    if len(flat):
-        raise DataError(f"direction {int(flat[0])} has norm zero; leave it out (a constant belongs to the intercept).")
     return table, norms, _signs(signs, table.shape[1])
+
+
+def _neurons(values: Any, q: int) -> np.ndarray:
+    """The directions as a finite table with one column for each neuron."""
+    if np.ma.is_masked(values):
+        raise DataError("directions has masked entries; leave these neurons out.")
+    table = _as_float(values, "directions")
+    if table.ndim != 2 or table.shape[0] != q:
+        raise DataError(
+            f"directions must be 2-D and must have {q} rows, one per column of problem.extended (neurons are columns), "
+            f"got shape {table.shape}."
+        )
+    if not table.shape[1]:
+        raise DataError(f"directions is empty: shape {table.shape}; at least one neuron is needed.")
+    bad = np.argwhere(~np.isfinite(table))
+    if len(bad):
+        raise DataError(f"directions has {len(bad)} NaN or infinite value(s), the first in column {bad[:, 1].min()}.")
+    return table
 
 
 def _signs(signs: Any, count: int) -> np.ndarray:

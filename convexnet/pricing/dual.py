@@ -12,6 +12,7 @@ import numpy as np
 from ..arrangements._rank import rank_bounds
 from ..errors import ProblemError
 from ..networks._arrays import row_norms
+from ._centre import exact_shift
 from ._exact_sums import two_product
 
 if TYPE_CHECKING:
@@ -23,6 +24,10 @@ _EPS = float(np.finfo(np.float64).eps)
 _NOISE = 1e-6
 _LARGEST = float(np.finfo(np.float64).max)
 _TINY = float(np.finfo(np.float64).tiny)
+_INSIDE, _MARGIN, _ROOM = 1e-10, 0.01, 1e-13
+"""Share by which a dual vector moves inwards where its box holds it, the margin of what it moves to, and the room that
+entries then need.
+"""
 _SAFE = 1e-250
 """Products of at least this size have rounding errors that do not underflow."""
 
@@ -63,11 +68,15 @@ class DualPoint:
     slack: float
 
     def pricing_slack(self, problem: TrainingProblem) -> float:
-        """How much M can grow when ``rows`` move by ``slack``: by ``||x_i||`` each, and the reach of a free bias."""
+        """How much M can grow when ``rows`` move by ``slack``: by ``||x_i||`` each, and the reach of a free bias.
+
+        A free bias puts the kink among the samples, so that only their distances count, from whatever centre.
+        """
         if not self.rows.size:
             return 0.0
-        sizes = row_norms(problem.extended)
-        reach = float(sizes.max()) if problem.bias == "free" else 0.0
+        free = problem.bias == "free"
+        sizes = row_norms(problem.X - exact_shift(problem.X) if free else problem.extended)
+        reach = float(sizes.max()) if free else 0.0
         return self.slack * math.sqrt(problem.n_outputs) * float(np.sum(sizes[self.rows] + reach))
 
 
@@ -98,6 +107,8 @@ def feasible_dual(problem: TrainingProblem, nu: np.ndarray) -> DualPoint:
         raise ProblemError(f"nu must be finite and of shape {problem.y.shape}, got shape {nu.shape}.")
     none = np.zeros(0, dtype=int)
     columns = problem.free_columns
+    if problem.skip and problem.intercept:  # the same span, better conditioned
+        columns[:, : problem.d] -= exact_shift(problem.X)
     loss, y, weight = problem.loss, problem.y, problem.sample_weight
     zero = DualPoint(np.zeros_like(nu), none, 0.0)
     if columns.size and nu.ndim > 1 and loss.vector_only:
@@ -135,10 +146,17 @@ def _balanced(problem: TrainingProblem, nu: np.ndarray) -> DualPoint | None:
 def _orthogonal(problem: TrainingProblem, nu: np.ndarray, columns: np.ndarray, output: int) -> DualPoint | None:
     """Project one output's dual column onto ``columns' nu = 0`` inside the loss's box, then make it exact."""
     lower, upper = _box(problem, output)
+    # samples of weight zero must not make columns look independent that the others cannot tell apart
+    columns = np.where(((lower == 0) & (upper == 0))[:, None], 0.0, columns)
     basis = np.linalg.qr(_independent(columns))[0]
     nu = _project(nu, basis, lower, upper)
     if problem.skip:
-        return _with_slack(nu, columns, lower, upper)
+        # at a corner of the box too few entries may be free to move: a little inside all are
+        return (
+            _with_slack(nu, columns, lower, upper)
+            or _with_slack(_snapped(nu, lower, upper), columns, lower, upper)
+            or _with_slack(_inside(nu, basis, lower, upper), columns, lower, upper, _ROOM)
+        )
     return _on_grid(nu, lower, upper)
 
 
@@ -173,6 +191,23 @@ def _project(nu: np.ndarray, basis: np.ndarray, lower: np.ndarray, upper: np.nda
     return z
 
 
+def _snapped(nu: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
+    """Entries that rounding alone keeps from a bound, or from zero, put there."""
+    near = 1e-13 * float(np.max(np.abs(nu), initial=0.0))
+    for value in (lower, upper, np.zeros_like(nu)):
+        nu = np.where(np.abs(nu - value) <= near, value, nu)
+    return np.clip(nu, lower, upper)
+
+
+def _inside(nu: np.ndarray, basis: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
+    """Move a little towards an orthogonal vector in the middle of the box."""
+    finite = np.isfinite(lower) & np.isfinite(upper)
+    low, high = np.where(finite, lower, nu), np.where(finite, upper, nu)
+    width = _MARGIN * (high - low)
+    narrow = np.where(finite, low + width, lower), np.where(finite, high - width, upper)
+    return (1 - _INSIDE) * nu + _INSIDE * _project((low + high) / 2, basis, *narrow)
+
+
 def _on_grid(nu: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> DualPoint | None:
     """Round onto a dyadic grid so fine, and yet so coarse, that the sum of the entries is exactly zero."""
     top = float(np.max(np.abs(nu), initial=0.0))
@@ -192,7 +227,9 @@ def _on_grid(nu: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> DualPoint 
     return None
 
 
-def _with_slack(nu: np.ndarray, columns: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> DualPoint | None:
+def _with_slack(
+    nu: np.ndarray, columns: np.ndarray, lower: np.ndarray, upper: np.ndarray, least: float = 1e-6
+) -> DualPoint | None:
     """Bound the change of a few interior entries that makes ``columns' nu = 0`` exact."""
     from scipy.linalg import qr
 
@@ -202,7 +239,7 @@ def _with_slack(nu: np.ndarray, columns: np.ndarray, lower: np.ndarray, upper: n
     if residual == 0:
         return DualPoint(nu, np.zeros(0, dtype=int), 0.0)
     room = np.minimum(nu - lower, upper - nu)
-    interior = np.flatnonzero(room > 1e-6 * float(np.max(np.abs(nu))))
+    interior = np.flatnonzero(room > least * float(np.max(np.abs(nu))))
     if interior.size == 0:
         return None
     _, triangle, order = qr((columns[interior] / scale).T, mode="economic", pivoting=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from ..networks._arrays import row_norms
@@ -9,7 +11,10 @@ from ..networks.activations import activate
 from ..networks.shallow import ShallowNetwork
 from ..problem import TrainingProblem
 
-__all__ = ["blocks_to_network", "effective_blocks"]
+if TYPE_CHECKING:
+    from .program import Program
+
+__all__ = ["blocks_to_network", "effective_blocks", "free_values"]
 
 
 def blocks_to_network(
@@ -41,6 +46,12 @@ def blocks_to_network(
         activation=problem.activation,
         negative_slope=problem.negative_slope,
     )
+
+
+def free_values(program: Program) -> tuple[float, np.ndarray | None]:
+    """Intercept and skip connection of a solved program: 0 and None where it has none."""
+    intercept = float(program.block("intercept")) if "intercept" in program.variables else 0.0
+    return intercept, program.block("skip") if "skip" in program.variables else None
 
 
 def _scale(problem: TrainingProblem, blocks: np.ndarray, signs: np.ndarray) -> float:

@@ -13,7 +13,7 @@ from ..networks.shallow import ShallowNetwork
 from ..pricing._dictionary import as_dictionary, check_atomic
 from ..problem import TrainingProblem, check_problem, require_path_norm
 from ._blocks import free_terms, is_orthogonal
-from ._recovery import blocks_to_network
+from ._recovery import blocks_to_network, free_values
 from .program import Program
 
 __all__ = ["build_dictionary"]
@@ -87,8 +87,7 @@ def build_dictionary(problem: TrainingProblem, directions: Any, *, signs: Any = 
 def _recover(table: np.ndarray, program: Program, tol: float) -> ShallowNetwork:
     """Neurons ``|z_s| u_s`` with the sign of ``z_s``; amplitudes without effect are left out."""
     z = program.block("z")
-    intercept = float(program.block("intercept")) if "intercept" in program.variables else 0.0
-    skip = program.block("skip") if "skip" in program.variables else None
+    intercept, skip = free_values(program)
     positive, negative = table[:, z > 0] * z[z > 0], table[:, z < 0] * -z[z < 0]
     return blocks_to_network(program.problem, positive, negative, intercept, skip, tol)
 

@@ -23,7 +23,7 @@ from ._blocks import (
     gate_factors,
     is_orthogonal,
 )
-from ._recovery import blocks_to_network
+from ._recovery import blocks_to_network, free_values
 from .program import Program
 
 __all__ = ["build_relu"]
@@ -148,8 +148,7 @@ def _check_rows(cone_rows: Sequence[Any] | None, G: np.ndarray) -> list[np.ndarr
 def _recover(program: Program, tol: float) -> ShallowNetwork:
     empty = np.zeros((program.problem.extended.shape[1], 0))
     V, W = (program.block(name) if name in program.variables else empty for name in ("V", "W"))
-    intercept = float(program.block("intercept")) if "intercept" in program.variables else 0.0
-    skip = program.block("skip") if "skip" in program.variables else None
+    intercept, skip = free_values(program)
     return blocks_to_network(program.problem, V, W, intercept, skip, tol)
 
 

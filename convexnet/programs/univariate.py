@@ -14,7 +14,7 @@ from ..networks.no_skip import no_skip_network
 from ..networks.shallow import ShallowNetwork
 from ..problem import TrainingProblem, check_problem, require_path_norm
 from ._blocks import free_terms
-from ._recovery import blocks_to_network
+from ._recovery import blocks_to_network, free_values
 from .program import Program
 
 __all__ = ["build_univariate"]
@@ -141,8 +141,7 @@ def _penalised(problem: TrainingProblem) -> Program:
     def recover(program: Program, tol: float) -> ShallowNetwork:
         V, W = ([program.block(f"Z{i}") for i in pair if f"Z{i}" in variables] for pair in ((0, 2), (1, 3)))
         positive, negative = (np.column_stack([part[0], *(-z for z in part[1:])]) for part in (V, W))
-        intercept = float(program.block("intercept")) if "intercept" in program.variables else 0.0
-        skip = program.block("skip") if "skip" in program.variables else None
+        intercept, skip = free_values(program)
         return blocks_to_network(problem, positive, negative, intercept, skip, tol)
 
     return _program(problem, {**variables, **free}, values[node_of] + sum(terms), penalty, cones, recover)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .._columns import column_basis
 from ..arrangements.projection import nonnegative_least_squares
 from ..errors import SolverError
 from ._kinks import curvature
@@ -84,7 +85,7 @@ def _model_minimum(
     # the model is 1/2 ||root (Phi x + F z) - goal||^2 + reg sum(x)
     goal = root * f - problem.gradient(f) / root
     A, B = root[:, None] * columns, root[:, None] * F
-    basis = np.linalg.svd(B, full_matrices=False)[0] if F.size else B
+    basis = column_basis(B)[0] if F.size else B
     rest = A - basis @ (basis.T @ A)
     H, b = rest.T @ rest, rest.T @ goal - problem.reg
     diagonal = np.diag(H)

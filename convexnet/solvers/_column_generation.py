@@ -144,11 +144,20 @@ def _price(
     point = feasible_dual(problem, nu)
     deadline = monitor.start + monitor.time_limit
     bound, found = oracle.price(point.nu, problem.reg * (1 + 1e-10), deadline)
+    if not np.any(point.nu) and _nearly_orthogonal(problem, nu):
+        # no exactly feasible vector was found near this one: it bounds nothing, but shows the atoms that are missing
+        found = oracle.price(nu, problem.reg * (1 + 1e-10), deadline)[1]
     bound += point.pricing_slack(problem)
     lower = dual_bound(problem, point, bound, misfit=misfit_of(problem, best.network.predict(problem.X)))[0]
     if lower > best.lower_bound:
         best.nu, best.pricing, best.lower_bound = point.nu, bound, lower
     return lower, found
+
+
+def _nearly_orthogonal(problem: TrainingProblem, nu: np.ndarray) -> bool:
+    """Whether a vector is orthogonal to the free columns up to rounding, and not zero."""
+    columns = problem.free_columns
+    return bool(np.any(nu) and np.all(np.abs(nu @ columns) <= 1e-10 * (np.abs(nu) @ np.abs(columns))))
 
 
 def _updated(

@@ -117,7 +117,8 @@ def _linear(problem: TrainingProblem, columns: np.ndarray, seconds: float) -> At
     infeasible = answer == "infeasible" or (answer == "failed" and name == "interpolation")
     if infeasible:
         # residuals at a cost: their multipliers still bound the optimum and tell which atoms are missing
-        cost = np.append(cost, np.full(2 * len(target), _ELASTIC * float(np.median(cost[cost > 0]))))
+        unit = float(np.median(cost[cost > 0])) if np.any(cost > 0) else problem.reg
+        cost = np.append(cost, np.full(2 * len(target), _ELASTIC * unit))
         matrix = np.column_stack([matrix, np.eye(len(target)), -np.eye(len(target))])
         answer = _highs(cost, matrix, target, slice(K, K + r), seconds)
     if isinstance(answer, str):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -113,13 +114,23 @@ class DictionaryResult:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain numbers, strings and lists, for JSON."""
+        """Plain numbers, strings and lists, for JSON; None for an infinite number."""
         return {
-            "objective": self.objective, "lower_bound": self.lower_bound, "gap": self.gap, "scope": self.scope,
+            "objective": _finite(self.objective), "lower_bound": _finite(self.lower_bound), "gap": _finite(self.gap),
+            "scope": self.scope,
             "status": self.status, "message": self.message, "method": self.method, "iterations": self.iterations,
             "n_atoms": self.n_atoms, "directions": self.directions.tolist(), "amplitudes": self.amplitudes.tolist(),
             "support": self.support.tolist(), "free": self.free.tolist(), "nu": self.nu.tolist(),
             "coefficients": None if self.coefficients is None else self.coefficients.tolist(),
-            "network": self.network.to_dict(), "history": [vars(record) for record in self.history],
+            "network": self.network.to_dict(), "history": [_plain(record) for record in self.history],
             "wall_time": self.wall_time,
         }  # fmt: skip
+
+
+def _plain(record: Progress) -> dict[str, Any]:
+    """A record of the history with None for its infinite numbers."""
+    return {name: _finite(value) if isinstance(value, float) else value for name, value in vars(record).items()}
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None

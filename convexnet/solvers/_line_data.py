@@ -68,14 +68,17 @@ class LineData:
         return Columns(ones, slope, height, zero, zero + len(self.x), ones)
 
     def predictions(self, columns: Columns, coefficients: np.ndarray) -> np.ndarray:
-        """The sum of the columns times coefficients, in the order of the problem."""
-        weight = coefficients * columns.sign
+        """The sum of the columns times coefficients, in the order of the problem.
+
+        Sums are taken in extended precision: slopes and heights cancel where the data lie far from the origin.
+        """
+        weight = (coefficients * columns.sign).astype(np.longdouble)
         lines = []
         for part in (columns.slope, columns.height):
-            jumps = np.zeros(len(self.x) + 1)
+            jumps = np.zeros(len(self.x) + 1, dtype=np.longdouble)
             np.add.at(jumps, columns.first, weight * part * (1 - columns.rest))
             np.add.at(jumps, columns.last, -weight * part * (1 - columns.rest))
-            lines.append(np.cumsum(jumps)[:-1] + float(weight @ (part * columns.rest)))
+            lines.append(np.cumsum(jumps)[:-1] + np.sum(weight * part * columns.rest))
         values = np.empty_like(self.x)
         values[self.order] = lines[0] * self.x + lines[1]
         return values

@@ -195,9 +195,10 @@ class Units:
             if not len(pairs):
                 return units
             pairs = pairs[np.concatenate([[True], np.diff(pairs) > 1])]  # neighbouring pairs one after the other
-            units = units._joined(pairs, down, up)
+            units = units._joined(pairs, down)
 
-    def _joined(self, pairs: np.ndarray, down: np.ndarray, up: np.ndarray) -> Units:
+    def _joined(self, pairs: np.ndarray, down: np.ndarray) -> Units:
+        """Each pair of neighbours as one neuron; ``down`` are the first pieces of all."""
         a, b = pairs, pairs + 1
         z = self.amplitude[a, None] * self.direction[a] + self.amplitude[b, None] * self.direction[b]
         size = np.hypot(z[:, 0], z[:, 1])

@@ -83,19 +83,18 @@ class Monitor:
 
 
 def started(
-    tol: Any, time_limit: Any, max_iter: Any = None, callback: Any = None, verbose: Any = False, *,
-    zero_tol: bool = False,
-) -> Monitor:  # fmt: skip
+    tol: Any, time_limit: Any, max_iter: Any = None, callback: Any = None, verbose: Any = False
+) -> Monitor:
     """Check the limits and start the clock; without ``max_iter`` rounds are not counted.
 
     Raises
     ------
     ProblemError
-        If an option is of another kind or out of range; with ``zero_tol`` the tolerance may be 0.
+        If an option is of another kind or out of range.
     """
     if callback is not None and not callable(callback):
         raise ProblemError(f"callback must be callable, got {type(callback).__name__}.")
     return Monitor(
         check_positive(time_limit, "time_limit"), math.inf if max_iter is None else check_count(max_iter, "max_iter"),
-        check_positive(tol, "tol", allow_zero=zero_tol), callback, check_flag(verbose, "verbose"),
+        check_positive(tol, "tol"), callback, check_flag(verbose, "verbose"),
     )  # fmt: skip

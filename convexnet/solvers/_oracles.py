@@ -19,6 +19,9 @@ __all__ = ["CellOracle", "ListOracle", "RayOracle", "no_atoms"]
 
 _EPS = float(np.finfo(np.float64).eps)
 _SMALLEST, _REFINED = 1e-300, 400
+_OUTSIDE = 1e-10
+"""Distance, relative to the row, up to which a neuron beyond the hyperplane of a row still lies in the closed cell."""
+_CHUNK = 4096
 _NEWTON = 1e-3
 """Relative gap below which Newton's method on the dual vector is tried."""
 
@@ -116,7 +119,7 @@ class CellOracle:
             directions.append(result.atom)
             signs.append(float(result.sign))
         table = np.array(directions).reshape(len(signs), self.problem.extended.shape[1]).T
-        return result.bound, Atoms(table, np.array(signs), np.full(len(signs), -1))
+        return result.bound, self.inside(Atoms(table, np.array(signs), np.full(len(signs), -1)))
 
     def aligned(self, nu: np.ndarray) -> Atoms:
         """See :class:`Oracle`."""
@@ -129,14 +132,33 @@ class CellOracle:
         self, atoms: Atoms, amplitudes: np.ndarray, network: ShallowNetwork, nu: np.ndarray, gap: float
     ) -> tuple[Atoms, np.ndarray | None]:
         """Sums of atoms that meet in a cell; near the optimum the dual vector and atoms of Newton's method."""
-        sums = self._sums(atoms, amplitudes)
+        sums = self.inside(self._sums(atoms, amplitudes))
         if gap > _NEWTON:
             return sums, None
         better = refined(self.problem, feasible_dual(self.problem, nu).nu, network)
         if not np.isfinite(better.residual):
             return sums, None
         found = Atoms(better.directions, better.signs, np.full(len(better.signs), -1))
-        return sums.joined(found), better.nu
+        return sums.joined(self.inside(found)), better.nu
+
+    def inside(self, atoms: Atoms) -> Atoms:
+        """Those of the atoms that lie in a listed closed cell: all of them where no cell is missing."""
+        if self.pricer.complete or not len(atoms):
+            return atoms
+        geometry, u = self.pricer.geometry, atoms.directions
+        outputs = self.problem.extended @ u
+        lengths = np.linalg.norm(u, axis=0)
+        if geometry.free:  # in the coordinates of the centred rows, where the lengths say how far a neuron is out
+            lengths = np.linalg.norm(np.vstack([u[:-1], (u[-1] + geometry.centre @ u[:-1]) / geometry.radius]), axis=0)
+        noise = _OUTSIDE * geometry.sizes[:, None] * lengths
+        noise += 4 * self.problem.extended.shape[1] * _EPS * (np.abs(self.problem.extended) @ np.abs(u))
+        # a neuron is outside a cell where a row that it decides has the other sign
+        decided = np.where(np.abs(outputs) > noise, np.sign(outputs), 0.0)
+        listed = np.zeros(len(atoms), dtype=bool)
+        for start in range(0, len(self.pricer.patterns), _CHUNK):
+            signs = 2.0 * self.pricer.patterns.patterns[:, start : start + _CHUNK] - 1.0
+            listed |= np.any(signs.T @ decided == np.abs(decided).sum(axis=0), axis=0)
+        return atoms.take(np.flatnonzero(listed))
 
     def _sums(self, atoms: Atoms, amplitudes: np.ndarray) -> Atoms:
         """Sums of atoms of one sign and cell: the same output at a smaller norm."""

@@ -74,6 +74,7 @@ class Best:
         assert self.spline is not None and self.nu is not None
         nu = np.zeros(problem.n)
         nu[self.samples.order] = self.nu.astype(np.float64)
+        self.bound = min(self.bound, self.objective)  # which is rounded
         network = self.spline.to_network(problem.activation, problem.negative_slope)
         return SplineResult(
             self.spline, network, self.objective, self.bound, self.gap, nu,

@@ -10,10 +10,10 @@ import numpy as np
 from ..networks.linear_spline import LinearSpline
 from ._spline_active import run_maxima
 from ._spline_best import Best
+from ._spline_columns import Columns, columns_of
 from ._spline_dual import Samples, dual_vector, kink_values, samples_of
 from ._spline_nodes import Line, Nodes, fitted_line, nodes_of
 from ._spline_objective import kink_price
-from ._spline_rows import Columns, columns_of
 
 if TYPE_CHECKING:
     from ..problem import TrainingProblem

@@ -10,8 +10,10 @@ import numpy as np
 from ..networks.no_skip import no_skip_network, no_skip_norm
 from ..pricing import dual_bound, feasible_dual, relative_gap
 from ..pricing.univariate import price_univariate
+from ._centred import centring
+from ._line_shift import moved_back
 from ._line_spline import spline_of
-from ._spline_interpolation import _node_targets
+from ._spline_interpolation import node_targets
 from ._spline_nodes import nodes_of
 from ._spline_penalized import Callback, solve_penalized
 from ._spline_result import SplineResult
@@ -67,7 +69,8 @@ def solve_no_skip(
     (2.0, 'solved')
     """
     if problem.loss.name == "interpolation" and problem.kappa == 0:
-        return _interpolated(problem, tol)
+        near = centring(problem)
+        return moved_back(_interpolated(near.problem, tol), near)
     return solve_penalized(problem, tol=tol, time_limit=time_limit, max_iter=max_iter, callback=callback)
 
 
@@ -75,7 +78,7 @@ def _interpolated(problem: TrainingProblem, tol: float) -> SplineResult:
     """The cheapest network through the points, and the subgradient of its norm as the proof."""
     began = time.perf_counter()
     nodes = nodes_of(problem)
-    values = _node_targets(problem, nodes)
+    values = node_targets(problem, nodes)
     network = no_skip_network(nodes.x, values)
     nu = np.zeros(problem.n)
     nu[nodes.order[nodes.starts]] = _subgradient(nodes.x, values)
@@ -83,6 +86,7 @@ def _interpolated(problem: TrainingProblem, tol: float) -> SplineResult:
     bound = price_univariate(problem, dual.nu).bound + dual.pricing_slack(problem)
     lower, scale = dual_bound(problem, dual, bound)
     objective = no_skip_norm(nodes.x, values)
+    lower = min(lower, objective)  # which is rounded
     gap = relative_gap(objective, lower)
     return SplineResult(
         spline=spline_of(network, float(nodes.x[nodes.x.size // 2])), network=network, objective=objective,

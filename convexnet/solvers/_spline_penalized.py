@@ -13,11 +13,16 @@ import numpy as np
 from ..errors import ProblemError
 from ..pricing import dual_bound, feasible_dual, relative_gap
 from ..pricing.univariate import LinePeak, line_peaks, price_univariate
+from ._centred import centring
 from ._line_data import LineData
 from ._line_newton import Point, reduce, start
+from ._line_shift import moved_back
 from ._line_spline import spline_of
 from ._line_units import Units
 from ._relu_loss import shifted_problem
+from ._spline_attained import check_attained
+from ._spline_interpolation import node_targets
+from ._spline_nodes import nodes_of
 from ._spline_result import SplineResult
 from .result import Progress
 
@@ -32,6 +37,11 @@ _ABOVE = 1e-13
 _STALLED = 4
 """Rounds without a better bound after which rounding is all that is left."""
 
+_SETTLED, _LONGEST = 1.5, 8
+"""Price, in units of reg, up to which the neurons at hand are enough to move a smoothed loss on, and rounds until then.
+
+Its dual vector is that of the proximal step only where no neuron is missing.
+"""
 _WIDTH, _SHARPER = 0.1, 0.3
 """Width of a smoothed kink at first, in units of the targets, and its factor on a round without much progress."""
 
@@ -75,7 +85,14 @@ def solve_penalized(
     Raises
     ------
     ProblemError
-        For more features or outputs.
+        For more features or outputs, or logistic loss that free terms lower for ever.
+    InfeasibleError
+        For interpolation, if one abscissa has two targets.
+
+    Notes
+    -----
+    Interpolation and the other losses with kinks are approached by smoothed ones, whose last digits may be out of
+    reach: the status is then ``stalled``. :func:`convexnet.memorize` interpolates to rounding.
 
     References
     ----------
@@ -92,7 +109,12 @@ def solve_penalized(
     began = time.perf_counter()
     if problem.d != 1 or not problem.scalar:
         raise ProblemError("This solver is for one feature and one output.")
-    return _Search(problem, tol, began, time_limit, max_iter or _ROUNDS, callback).run()
+    check_attained(problem)
+    if problem.loss.name == "interpolation":
+        node_targets(problem, nodes_of(problem))
+    near = centring(problem)
+    result = _Search(near.problem, tol, began, time_limit, max_iter or _ROUNDS, callback).run()
+    return moved_back(result, near)
 
 
 class _Search:
@@ -117,34 +139,46 @@ class _Search:
         self.history: list[Progress] = []
 
     def run(self) -> SplineResult:
-        status, idle, single = "iteration_limit", 0, False
+        """The result, whatever ends the search."""
+        try:
+            return self._result(self._searched())
+        except KeyboardInterrupt:
+            return self._result("interrupted")
+
+    def _searched(self) -> str:
+        """Search until something ends it, which is named."""
+        idle, waited, single = 0, 0, False
         point = reduce(self._first(), 1e-15, self.deadline)
         for _ in range(self.rounds):
             before = self.lower, self.objective
             gap = self._bound(point)
             ended = self._ended()
             if ended:
-                status = ended
-                break
+                return ended
             idle = idle + 1 if (self.lower, self.objective) == before else 0
             if idle >= (_STALLED if self.smooth else 10 * _STALLED):
-                status = "stalled"
-                break
+                return "stalled"
             peaks = self._peaks()
             single = single or not peaks
             added = Units.at_peaks(point.units.data, peaks[:1] if single else peaks)
             accuracy = 0.0 if single else min(max(1e-3 * gap, 1e-15), 1e-3)
             new = reduce(start(point.units.with_(added).merged(), point.free), accuracy, self.deadline)
             single = new.objective >= point.objective and self.smooth
-            point = new if self.smooth else self._recentred(new, gap < 0.5 * self.last)
-            self.last = gap
-        return self._result(status)
+            point, waited = new, waited + 1
+            if not self.smooth and (waited >= _LONGEST or all(p.value <= _SETTLED * self.problem.reg for p in peaks)):
+                point, waited = self._recentred(new, gap < 0.5 * self.last), 0
+                self.last = gap
+        return "iteration_limit"
+
+    def _empty(self, problem: TrainingProblem) -> Point:
+        """Neither neurons nor free terms, with the loss of the problem given."""
+        free = np.zeros(problem.free_columns.shape[1])
+        return start(Units.empty(self.data.with_problem(problem)), free)
 
     def _first(self) -> Point:
-        """No neurons: the free terms alone, with the loss or with one that has no kinks."""
-        free = np.zeros(self.problem.free_columns.shape[1])
+        """The point to begin at, with the loss or with one that has no kinks."""
         if self.smooth:
-            return start(Units.empty(self.data), free)
+            return self._empty(self.problem)
         problem = self.problem
         size = float(np.max(np.abs(problem.y))) or 1.0
         centred = feasible_dual(problem, problem.y).nu
@@ -154,8 +188,7 @@ class _Search:
             weight = problem.sample_weight
             force = min(force, 1.0 if weight is None else float(np.max(weight)))
         self.width = _WIDTH * size / force
-        shifted = shifted_problem(problem, np.zeros(problem.n), self.width)
-        return start(Units.empty(self.data.with_problem(shifted)), free)
+        return self._empty(shifted_problem(problem, np.zeros(problem.n), self.width))
 
     def _recentred(self, point: Point, quick: bool) -> Point:
         """The loss smoothed around the newest dual vector, more sharply where progress is slow."""
@@ -195,16 +228,19 @@ class _Search:
         self.history.append(record)
         if gap <= self.tol:
             return "solved"
-        if self.callback is not None and self.callback(record) is True:
+        if self.callback is not None and self.callback(record):
             return "callback"
         return "time_limit" if time.perf_counter() > self.deadline else ""
 
     def _result(self, status: str) -> SplineResult:
-        assert self.best is not None
+        if self.best is None:  # interrupted at once
+            point = self._empty(self.problem)
+            self.objective, self.best = point.objective, point
+        lower = min(self.lower, self.objective)  # which is rounded
         network = self.best.units.network(self.best.free)
         return SplineResult(
             spline=spline_of(network, float(self.data.nodes[len(self.data.nodes) // 2])), network=network,
-            objective=self.objective, lower_bound=self.lower, gap=relative_gap(self.objective, self.lower), nu=self.nu,
+            objective=self.objective, lower_bound=lower, gap=relative_gap(self.objective, lower), nu=self.nu,
             status=status, iterations=len(self.history), method="knot generation", history=tuple(self.history),
             wall_time=time.perf_counter() - self.began, problem=self.problem,
         )  # fmt: skip

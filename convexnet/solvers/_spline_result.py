@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +37,7 @@ class SplineResult:
         The same function. ``problem.objective(network)`` is ``objective`` up to the rounding of its predictions, which
         is felt for slopes of 1e8 and more (spacings of 1e-9) and for x far from 0: then ``spline`` predicts better.
     objective : float
-        Loss plus reg times path norm.
+        Loss plus reg times path norm of the ``spline``, evaluated in extended precision.
     lower_bound : float
         No network of any width has a smaller objective; from ``nu``, rounding included.
     gap : float
@@ -147,11 +148,18 @@ class SplineResult:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain numbers, strings and lists, for JSON."""
+        """Plain numbers (None for infinite ones), strings and lists, for JSON."""
         return {
-            "objective": self.objective, "lower_bound": self.lower_bound, "gap": self.gap, "status": self.status,
+            "objective": _finite(self.objective), "lower_bound": _finite(self.lower_bound), "gap": _finite(self.gap),
+            "status": self.status,
             "message": self.message, "method": self.method, "iterations": self.iterations, "nu": self.nu.tolist(),
             "spline": None if self.spline is None else self.spline.to_dict(), "network": self.network.to_dict(),
-            "history": [vars(record) for record in self.history], "wall_time": self.wall_time,
+            "history": [{name: _finite(value) for name, value in vars(record).items()} for record in self.history],
+            "wall_time": self.wall_time,
             "conventions": self.problem.conventions(),
         }  # fmt: skip
+
+
+def _finite(value: float) -> float | None:
+    """A number for JSON, which has no infinity."""
+    return value if math.isfinite(value) else None

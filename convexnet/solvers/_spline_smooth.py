@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..errors import ProblemError
 from ._spline_active import ActiveSet
+from ._spline_attained import check_attained
 from ._spline_best import Best
 from ._spline_dual import Samples, dual_vector, samples_of
 from ._spline_hats import Quadratic
@@ -34,7 +34,7 @@ def solve_smooth(problem: TrainingProblem, monitor: Monitor, start: LinearSpline
     order = nodes.order
     line = Line()
     if problem.loss.name == "logistic":
-        _refuse_separable(problem.X[order, 0], problem.y[order])
+        check_attained(problem)
     else:
         weight = np.ones(order.size) if problem.sample_weight is None else problem.sample_weight[order]
         line = fitted_line(problem.X[order, 0], weight, problem.y[order])
@@ -45,17 +45,6 @@ def solve_smooth(problem: TrainingProblem, monitor: Monitor, start: LinearSpline
     with monitor.interruptible():
         _Newton(best, nodes, line, start).run()
     return best.result("proximal_newton")
-
-
-def _refuse_separable(x: np.ndarray, y: np.ndarray) -> None:
-    """Ever steeper lines lower the loss for ever if one threshold separates the labels: no minimum exists."""
-    low, high = x[y < 0], x[y > 0]
-    parted = low.size and high.size and (low.max() <= high.min() or high.max() <= low.min())
-    if not low.size or not high.size or (parted and x[0] < x[-1]):
-        raise ProblemError(
-            "One threshold separates the labels, so the logistic loss falls along an ever steeper line and no network "
-            "attains the minimum. Use loss='hinge', or bias='penalized' without skip, where slopes cost."
-        )
 
 
 class _Newton:

@@ -11,7 +11,10 @@ if TYPE_CHECKING:
     from ..networks.shallow import ShallowNetwork
     from ..problem import TrainingProblem
 
-__all__ = ["tidied"]
+__all__ = ["FREE_TERMS", "tidied"]
+
+FREE_TERMS = {(True, True): "skip", (True, False): "linear", (False, True): "intercept"}
+"""What ``ShallowNetwork.reduced`` calls the free terms, by (skip, intercept)."""
 
 _LARGEST = 50_000_000
 """Outputs of all neurons on all samples up to which neurons are compared."""
@@ -29,9 +32,7 @@ def tidied(problem: TrainingProblem, network: ShallowNetwork, reduce: bool = Tru
     pruned = network.pruned(1e-9)
     candidates = [pruned, pruned.merged(problem.bias, problem.X)]
     if reduce:
-        free = {(True, True): "skip", (True, False): "linear", (False, True): "intercept"}.get(
-            (problem.skip, problem.intercept)
-        )
+        free = FREE_TERMS.get((problem.skip, problem.intercept))
         candidates.append(candidates[1].reduced(problem.X, problem.bias, problem.norm, free))
     for candidate in candidates:
         if candidate.n_neurons < best.n_neurons and problem.objective(candidate) <= value * (1 + 1e-12):

@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..arrangements import enumerate_patterns
-from ..errors import ProblemError
+from ..errors import ProblemError, TooManyCellsError
 from ..pricing import CellPricer
 from ..pricing._dictionary import check_atomic
 from ..pricing.spectral import direction_norms
 from ..problem import check_problem, require_path_norm
-from ._column_generation import Atoms, generate_columns
+from ._centred import as_given, centring
+from ._column_generation import Atoms, Incumbent, generate_columns
 from ._dictionary_result import DictionaryResult
-from ._dictionary_runs import finished, spanning_atoms
+from ._dictionary_runs import finished, spanning_atoms, unstarted
 from ._monitor import Monitor, started
 from ._oracles import CellOracle, ListOracle, no_atoms
 from .result import Progress
@@ -56,7 +57,8 @@ def generate_atoms(
     problem : TrainingProblem
         Scalar output, ``norm="l2"``.
     patterns : PatternSet, optional
-        Patterns of ``problem.extended``; all of them by default. Over a partial list the bound holds for listed cells.
+        Patterns of ``problem.extended``; all of them by default. Over a partial list the neurons stay in the listed
+        closed cells, to 1e-10 of the length of a row, and the bound is about such networks.
     tol : float
         Relative gap at which to stop.
     time_limit : float
@@ -76,7 +78,7 @@ def generate_atoms(
     Raises
     ------
     InfeasibleError
-        If no network interpolates the targets.
+        If no network, or none with neurons of the listed cells, interpolates the targets.
     ProblemError
         For the l1 norm, several outputs, or an option out of range.
     PatternError
@@ -100,15 +102,32 @@ def generate_atoms(
     check_atomic(problem, "generate_atoms")
     if problem.norm != "l2":
         raise ProblemError("generate_atoms is for norm='l2'; with norm='l1' the program is finite: solve_polyhedral.")
-    monitor = started(tol, time_limit, max_iter, callback, verbose, zero_tol=True)
-    patterns = enumerate_patterns(problem.extended, time_limit=time_limit) if patterns is None else patterns
-    pricer = CellPricer(problem, patterns)
-    oracle = CellOracle(problem, pricer, _MAX_NEW)
-    atoms = _ray_atoms(problem, patterns, monitor) if problem.loss.name == "interpolation" else no_atoms(problem)
-    atoms = spanning_atoms(problem, oracle, atoms, monitor)
-    best = generate_columns(problem, oracle, atoms, monitor)
+    monitor = started(tol, time_limit, max_iter, callback, verbose)
+    if patterns is not None:
+        patterns.check(problem.extended)
+    home = centring(problem) if patterns is None or patterns.proven else as_given(problem)
+    if patterns is None or home.problem is not problem:
+        try:
+            patterns = enumerate_patterns(home.problem.extended, time_limit=time_limit)
+        except TooManyCellsError:
+            if not monitor.out_of_time():
+                raise
+            return unstarted(home, monitor, "atom generation, ended before the cells were listed")
+    pricer = CellPricer(home.problem, patterns)
+    best = _generated(home.problem, pricer, monitor)
     scope = "all" if pricer.complete else "listed"
-    return finished(problem, best, monitor, f"atom generation over {len(patterns)} cells", scope)
+    return finished(home, best, monitor, f"atom generation over {len(patterns)} cells", scope)
+
+
+def _generated(problem: TrainingProblem, pricer: CellPricer, monitor: Monitor) -> Incumbent:
+    """Start, then generate."""
+    oracle = CellOracle(problem, pricer, _MAX_NEW)
+    atoms = no_atoms(problem)
+    if problem.loss.name == "interpolation":
+        atoms = oracle.inside(_ray_atoms(problem, pricer.patterns, monitor))
+    which = "any neurons" if pricer.complete else "neurons of the listed cells"
+    atoms = spanning_atoms(problem, oracle, atoms, monitor, which)
+    return generate_columns(problem, oracle, atoms, monitor)
 
 
 def _ray_atoms(problem: TrainingProblem, patterns: PatternSet, monitor: Monitor) -> Atoms:

@@ -9,10 +9,11 @@ import numpy as np
 
 from ..pricing._dictionary import as_dictionary, check_atomic
 from ..problem import check_problem, require_path_norm
+from ._centred import as_given
 from ._column_generation import Atoms, generate_columns
 from ._dictionary_master import LINEAR
 from ._dictionary_result import DictionaryResult
-from ._dictionary_runs import finished, unreachable
+from ._dictionary_runs import finished, refuse_unreachable
 from ._monitor import started
 from ._oracles import ListOracle, no_atoms
 from .result import Progress
@@ -74,10 +75,10 @@ def solve_dictionary(
     ------
     InfeasibleError
         Interpolation with a dictionary that cannot fit the targets; its ``certificate`` is a vector nu with
-        ``nu . y > 0`` that no atom of the dictionary correlates with.
+        ``nu . y > 0`` and no positive product with the outputs of an atom, in any sign that it may have.
     DataError
         If the directions are not finite, have another number of rows than ``problem.extended`` has columns, or one has
-        norm zero (a constant belongs to the intercept).
+        norm zero (a constant belongs to the intercept) or beyond 1e-300 to 1e300.
     ProblemError
         For several outputs, or an option out of range.
 
@@ -101,16 +102,16 @@ def solve_dictionary(
     check_problem(problem)
     require_path_norm(problem, "solve_dictionary")
     check_atomic(problem, "solve_dictionary")
-    monitor = started(tol, time_limit, max_iter, callback, verbose, zero_tol=True)
+    monitor = started(tol, time_limit, max_iter, callback, verbose)
     table, norms, wanted = as_dictionary(problem, directions, signs)
     atoms = _signed_atoms(table, norms, wanted)
     oracle = ListOracle(problem, atoms, _MAX_NEW)
     linear = problem.loss.name in LINEAR
     best = generate_columns(problem, oracle, atoms if linear else no_atoms(problem), monitor)
     if best.infeasible:
-        raise unreachable(_farkas(problem, oracle.columns), "the given")
+        refuse_unreachable(problem, oracle.columns, bool(wanted.any()))
     kind = "linear program" if linear else "lasso"
-    return finished(problem, best, monitor, f"{kind} over {len(norms)} given neurons", "dictionary", norms)
+    return finished(as_given(problem), best, monitor, f"{kind} over {len(norms)} given neurons", "dictionary", norms)
 
 
 def _signed_atoms(table: np.ndarray, norms: np.ndarray, wanted: np.ndarray) -> Atoms:
@@ -118,18 +119,3 @@ def _signed_atoms(table: np.ndarray, norms: np.ndarray, wanted: np.ndarray) -> A
     positive, negative = np.flatnonzero(wanted >= 0), np.flatnonzero(wanted <= 0)
     index = np.concatenate([positive, negative])
     return Atoms((table / norms)[:, index], np.repeat([1.0, -1.0], [len(positive), len(negative)]), index)
-
-
-def _farkas(problem: TrainingProblem, columns: np.ndarray) -> np.ndarray:
-    """Residual of the best non-negative fit: it has no positive product with any column, and one with y."""
-    from scipy.optimize import nnls
-
-    counted = np.ones(problem.n) if problem.sample_weight is None else (problem.sample_weight > 0).astype(float)
-    F = problem.free_columns
-    table = counted[:, None] * np.column_stack([columns, F, -F])
-    sizes = np.maximum(np.linalg.norm(table, axis=0), 1e-300)
-    try:
-        z = nnls(table / sizes, counted * problem.y)[0]
-    except RuntimeError:
-        z = np.zeros(table.shape[1])
-    return counted * problem.y - (table / sizes) @ z

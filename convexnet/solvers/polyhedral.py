@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from ..errors import ProblemError
+from ..errors import ProblemError, TooManyCellsError
 from ..pricing._dictionary import check_atomic
 from ..pricing.rays import RayPricer
 from ..problem import check_problem, require_path_norm
+from ._centred import centring
 from ._column_generation import generate_columns
 from ._dictionary_result import DictionaryResult
-from ._dictionary_runs import finished, spanning_atoms
+from ._dictionary_runs import finished, spanning_atoms, unstarted
 from ._monitor import started
 from ._oracles import RayOracle, no_atoms
 from .result import Progress
@@ -65,7 +66,7 @@ def solve_polyhedral(
     -------
     DictionaryResult
         With scope "all": the lower bound holds for networks of every width. ``support`` counts the rays as
-        ``refined_rays`` does.
+        ``refined_rays`` does; with free biases, for features far from the origin, after they were centred.
 
     Raises
     ------
@@ -97,9 +98,15 @@ def solve_polyhedral(
             f"solve_polyhedral is for norm='l1', this problem has norm={problem.norm!r}; use "
             "convexnet.solvers.generate_atoms or convexnet.solve."
         )
-    monitor = started(tol, time_limit, max_iter, callback, verbose, zero_tol=True)
-    pricer = RayPricer(problem, max_rays=max_rays, time_limit=time_limit)
-    oracle = RayOracle(problem, pricer, _MAX_NEW)
-    atoms = spanning_atoms(problem, oracle, no_atoms(problem), monitor)
-    best = generate_columns(problem, oracle, atoms, monitor)
-    return finished(problem, best, monitor, f"l1 program over {len(pricer.rays)} extreme rays", "all")
+    monitor = started(tol, time_limit, max_iter, callback, verbose)
+    home = centring(problem)
+    try:
+        pricer = RayPricer(home.problem, max_rays=max_rays, time_limit=time_limit)
+    except TooManyCellsError:
+        if not monitor.out_of_time():
+            raise
+        return unstarted(home, monitor, "l1 program, ended before the extreme rays were listed")
+    oracle = RayOracle(home.problem, pricer, _MAX_NEW)
+    atoms = spanning_atoms(home.problem, oracle, no_atoms(problem), monitor)
+    best = generate_columns(home.problem, oracle, atoms, monitor)
+    return finished(home, best, monitor, f"l1 program over {len(pricer.rays)} extreme rays", "all")

@@ -15,16 +15,16 @@ import numpy as np
 from ..networks.activations import activate
 from ..pricing.spectral import direction_norms
 from ..solvers._assembled import assembled
-from ..solvers._tidy import tidied
+from ..solvers._tidy import FREE_TERMS, tidied
 
 if TYPE_CHECKING:
     from ..networks.shallow import ShallowNetwork
     from ..problem import TrainingProblem
 
-__all__ = ["AtomPoint", "AtomProgram", "fewer_neurons", "network_of", "neurons_of", "refitted"]
+__all__ = ["AtomPoint", "AtomProgram", "fewer_neurons", "fits_closely", "network_of", "neurons_of", "refitted"]
 
-_FIRST_PRICE, _LAST_PRICE = 1e3, 1e15
-"""Cost of a missed target, in units of the data: raised until no target is missed."""
+_FIRST_PRICE, _LAST_PRICE, _DEARER = 1e3, 1e15, 100.0
+"""Cost of a missed target, in units of the data: raised by this factor until no target is missed."""
 _MISSED = 1e-9
 """Share of the largest target up to which misses are rounding."""
 _TIGHT = 1e-10
@@ -111,14 +111,14 @@ class AtomProgram:
             point = self._solve_once(max(deadline - time.perf_counter(), 0.05))
             if point is None or point.met or self.price >= _LAST_PRICE or time.perf_counter() > deadline:
                 return point
-            if len(self) == 0 or not self._raise_price():
+            if len(self) == 0:
                 return point
+            self._raise_price()
 
-    def _raise_price(self) -> bool:
-        self.price *= 100.0
+    def _raise_price(self) -> None:
+        self.price *= _DEARER
         for index in range(2 * len(self.rows)):
             self._highs.changeColCost(index, self.price)
-        return True
 
     def _solve_once(self, seconds: float) -> AtomPoint | None:
         highs = self._highs
@@ -186,13 +186,19 @@ def fewer_neurons(
         found = [] if point is None or not point.met else [program.network(point)]
     if m**2 * problem.n <= _MOVES:
         found.append(refitted(problem, tidied(problem, network)))
+        if found[-1].n_neurons > problem.n:  # merged twins, which were none, keep it from the moves
+            free = FREE_TERMS.get((problem.skip, problem.intercept))
+            found.append(refitted(problem, network.reduced(problem.X, problem.bias, problem.norm, free)))
     objective = problem.objective(network)
     candidates = [network, *(other for other in found if problem.objective(other) <= objective * (1 + slack))]
     # nearly singular vertices fit less closely than the moves
-    return min(candidates, key=lambda other: (not _close(problem, other), other.n_neurons, problem.objective(other)))
+    return min(
+        candidates, key=lambda other: (not fits_closely(problem, other), other.n_neurons, problem.objective(other))
+    )
 
 
-def _close(problem: TrainingProblem, network: ShallowNetwork) -> bool:
+def fits_closely(problem: TrainingProblem, network: ShallowNetwork) -> bool:
+    """Whether the targets are met about as closely as rounding allows."""
     rows = np.arange(problem.n) if problem.sample_weight is None else np.flatnonzero(problem.sample_weight > 0)
     return _missed(problem, network, rows) <= _CLOSE * float(np.max(np.abs(problem.y[rows]), initial=0.0))
 

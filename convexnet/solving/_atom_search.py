@@ -63,9 +63,12 @@ def search_atoms(
     """Interpolate by random neurons, improve by neurons that the dual vector asks for, bound over all neurons."""
     run = _Search(problem, tol, deadline, random_state, callback)
     run.begin()
-    status = run.rounds()
-    if status in ("not_proven", "time_limit"):
-        status = run.cells() or status
+    try:
+        status = run.rounds()
+        if status in ("not_proven", "time_limit"):
+            status = run.cells() or status
+    except KeyboardInterrupt:
+        status, run.deadline = "interrupted", time.perf_counter()
     run.network = fewer_neurons(problem, run.network, 0.1 * tol, max(run.left(_BOUND_SHARE), _SECONDS))
     return AtomSearch(run.network, run.bounded(), status, tuple(run.history))
 

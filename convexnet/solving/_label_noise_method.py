@@ -3,6 +3,7 @@ r"""Training under the label-noise regulariser: the program over few cells, pric
 from __future__ import annotations
 
 import time
+import warnings
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 from ..arrangements import FacePatterns, PatternSet, patterns_at, sample_patterns
 from ..certificates.label_noise import judge_label_noise
 from ..certificates.tolerances import largest_residual
-from ..errors import SolverError, TooManyCellsError
+from ..errors import IncompletePatternsWarning, SolverError, TooManyCellsError
 from ..pricing import dual_bound, enumerable, feasible_dual, relative_gap
 from ..pricing.label_noise import (
     LabelNoisePricer,
@@ -69,6 +70,11 @@ def solve_label_noise(problem: TrainingProblem, patterns: PatternSet | None, opt
         If the problem has another norm.
     InfeasibleError
         If no network interpolates the targets.
+
+    Warns
+    -----
+    IncompletePatternsWarning
+        If patterns had to be chosen and the requested gap was not proven over all networks.
     """
     check_label_noise(problem, "method='label_noise'")
     listed = _listed(problem, patterns, options)
@@ -78,6 +84,13 @@ def solve_label_noise(problem: TrainingProblem, patterns: PatternSet | None, opt
         problem, run.network, nu=run.nu, tol=options.tol, time_limit=options.remaining(), pricer=run.pricer
     )
     listed_patterns = listed if isinstance(listed, PatternSet) else None
+    if patterns is None and not run.pricer.complete and certificate.verdict != "optimal":
+        warnings.warn(
+            f"Too many activation patterns to list all: {len(listed)} were chosen, of random neurons and of neurons "
+            "active at one point alone, so the result is judged over these and bounded over all networks.",
+            IncompletePatternsWarning,
+            stacklevel=3,
+        )
     return certified_solution(
         problem, run.network, certificate, status, listed_patterns, run.history, "label_noise", options
     )

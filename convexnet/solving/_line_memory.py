@@ -9,22 +9,26 @@ instead of the values, the equations have a few entries of size one in each colu
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..errors import ConvexNetError
 from ..networks.shallow import ShallowNetwork
-from ._atom_program import network_of
+from ._atom_program import fits_closely, network_of
 
 if TYPE_CHECKING:
     from ..problem import TrainingProblem
 
-__all__ = ["LineFit", "fits_on_line", "line_fit"]
+__all__ = ["LineFit", "dots_fit", "fits_on_line", "line_fit"]
 
 _TOLERANCES = (1e-10, 1e-12)
 _UNUSED = 1e-10
+_MOST_ENTRIES = 25_000_000
+"""Entries of the neurons' values up to which neurons are merged and their amplitudes corrected."""
 _NEGLIGIBLE = 1e-6
 """Share of a kink up to which a mass at its sample is left to the others."""
 
@@ -43,6 +47,20 @@ def fits_on_line(problem: TrainingProblem) -> bool:
     return problem.d == 1 and problem.scalar and measured and problem.kappa < 1
 
 
+def dots_fit(problem: TrainingProblem, time_limit: float) -> LineFit | None:
+    """Free biases: connecting the dots, with as few knots as fit as closely; None where that is not the solution."""
+    if problem.bias != "free" or not (problem.skip or problem.kappa == 0):
+        return None
+    from ..solvers.spline import solve_spline
+
+    try:
+        found = solve_spline(problem, time_limit=time_limit)
+    except ConvexNetError:
+        return None
+    networks = [found.sparsest().network, found.network] if problem.skip else [found.network]
+    return LineFit(min(networks, key=lambda network: not fits_closely(problem, network)), found.nu)
+
+
 def line_fit(problem: TrainingProblem, time_limit: float, *, tol: float = _TOLERANCES[0]) -> LineFit | None:
     """Solve the program over all cells; None if the solver returns nothing usable."""
     nodes = _Nodes(problem)
@@ -58,7 +76,10 @@ def line_fit(problem: TrainingProblem, time_limit: float, *, tol: float = _TOLER
 
 
 class _Nodes:
-    """Distinct samples in order, the goal (first value, first slope, kinks), and the way back for dual vectors."""
+    """Distinct samples in order, the goal (first value, first slope, kinks), and the way back for dual vectors.
+
+    Samples are in units of a power of two, so that whatever their scale the equations are of size one.
+    """
 
     def __init__(self, problem: TrainingProblem) -> None:
         keep = np.arange(problem.n)
@@ -66,6 +87,8 @@ class _Nodes:
             keep = np.flatnonzero(problem.sample_weight > 0)
         self.n = problem.n
         self.x, first, label = np.unique(problem.X[keep, 0], return_index=True, return_inverse=True)
+        self.unit = math.ldexp(1.0, math.frexp(float(np.max(np.abs(self.x))))[1])
+        self.x = self.x / self.unit
         self.first = keep[first]
         count = np.bincount(label.ravel())
         self.y = np.bincount(label.ravel(), weights=problem.y[keep]) / count
@@ -108,15 +131,20 @@ class _Pieces:
         rows, values = self._kinks(node, n, kappa)
         count = rays.shape[2]
         self.rays = np.concatenate([rays, rays], axis=2)
+        self.unit = nodes.unit
+        # What is paid for: weights in the units of the data, the whole of size one.
+        coordinates = 1 if problem.bias == "free" else 2
+        weights = np.array([1.0, nodes.unit])[:coordinates] / (max(nodes.unit, 1.0) if coordinates == 2 else 1.0)
+        self.costs = self.rays[:coordinates] * weights[:, None, None]
         self.signs = np.repeat([1.0, -1.0], count)
         blocks = []
         for mass in (0, 1):
             kinks = sparse.csc_matrix((values[mass], (rows[mass], np.arange(node.shape[1]))), shape=(n, count))
-            dense = sparse.csc_matrix(np.vstack([responses[:, mass], np.zeros((n - 2, count))]))
-            blocks.append(kinks + dense)
+            heads = sparse.vstack([sparse.csc_matrix(responses[:, mass]), sparse.csc_matrix((n - 2, count))])
+            blocks.append(kinks + heads)
         both = sparse.hstack([sparse.hstack([block, -block]) for block in blocks])
         self.columns: Any = both.tocsc()
-        self.free = self._free_columns(n)
+        self.free = self._free_columns(n, float(x[0]))
         self.n_kinked = node.shape[1]
         self.node = np.concatenate([node, np.full((2, count - node.shape[1]), -1)], axis=1)
         self.node = np.concatenate([self.node, self.node], axis=1)
@@ -136,12 +164,12 @@ class _Pieces:
         inside = (node > 0) & (node < n - 1)
         return np.where(inside, node + 1, 0), np.where(inside, 1.0 - kappa, 0.0)
 
-    def _free_columns(self, n: int) -> np.ndarray:
+    def _free_columns(self, n: int, first: float) -> np.ndarray:
         """Skip connection and intercept in the coordinates of the goal."""
         problem, columns = self.problem, []
         if problem.skip:
             column = np.zeros(n)
-            column[:2] = float(np.min(problem.X)), 1.0
+            column[:2] = first, 1.0
             columns.append(column)
         if problem.intercept:
             columns.append(np.eye(n)[0])
@@ -150,20 +178,22 @@ class _Pieces:
     def exact(self, masses: np.ndarray, goal: np.ndarray) -> np.ndarray:
         """Masses at every inner sample that sum to its kink to rounding, negligible ones left to the others."""
         K = len(self.signs)
-        masses = np.maximum(masses, 0.0).reshape(2, K)
-        kappa = self.problem.kappa
+        masses, signs = np.maximum(masses, 0.0).ravel(), np.concatenate([self.signs, self.signs])
+        kappa, node = self.problem.kappa, self.node.ravel()
+        order = np.argsort(node, kind="stable")
+        ends = np.searchsorted(node[order], np.arange(len(goal)))
         for i in range(2, len(goal)):
-            where = self.node == i - 1
-            own = masses[where] * np.broadcast_to(self.signs, masses.shape)[where]
+            where = order[ends[i - 1] : ends[i]]
+            own = masses[where] * signs[where]
             kink = goal[i] / (1 - kappa)
             small = np.abs(own) <= _NEGLIGIBLE * max(float(np.max(np.abs(own), initial=0.0)), abs(kink))
             own = np.where(small, 0.0, own)
             excess = float(own.sum()) - kink
-            matching = np.broadcast_to(self.signs, masses.shape)[where] * kink > 0
+            matching = signs[where] * kink > 0
             best = int(np.argmax(np.where(matching, np.abs(own), -1.0)))
             own[best] = own[best] - excess if (own[best] - excess) * kink >= 0 else own[best]
             masses[where] = np.abs(own)
-        return masses
+        return masses.reshape(2, K)
 
     def network(self, masses: np.ndarray, goal: np.ndarray) -> ShallowNetwork:
         """The neurons, merged, with the free terms that make first value and slope exact."""
@@ -176,7 +206,12 @@ class _Pieces:
         free = np.zeros(self.free.shape[1])
         if self.free.shape[1]:
             free = np.linalg.lstsq(self.free[:2], rest, rcond=None)[0]
+        u[0] /= self.unit
+        if problem.skip:
+            free[0] /= self.unit
         network = network_of(problem, u, self.signs[used], free)
+        if problem.n * network.n_neurons > _MOST_ENTRIES:
+            return network
         return refitted(problem, network.merged(problem.bias, problem.X, problem.norm))
 
 
@@ -195,8 +230,8 @@ def _conic(
     total = lengths + f + K
     equations = sparse.hstack([pieces.columns, sparse.csc_matrix(pieces.free), sparse.csc_matrix((n, K))])
     positive = sparse.hstack([-sparse.identity(lengths), sparse.csc_matrix((lengths, f + K))])
-    coordinates = 1 if pieces.problem.bias == "free" else 2
-    cone = _cone_rows(pieces.rays[:coordinates], f)
+    coordinates = len(pieces.costs)
+    cone = _cone_rows(pieces.costs, f)
     A = sparse.vstack([equations, positive, cone]).tocsc()
     b = np.concatenate([goal / size, np.zeros(lengths + (1 + coordinates) * K)])
     cost = np.concatenate([np.zeros(lengths + f), np.ones(K)])
@@ -221,8 +256,7 @@ def _vertex(pieces: _Pieces, masses: np.ndarray, goal: np.ndarray) -> np.ndarray
 
     K = len(pieces.signs)
     shape = np.maximum(masses, 0.0).reshape(2, K)
-    coordinates = 1 if pieces.problem.bias == "free" else 2
-    norms = np.linalg.norm(np.einsum("cmk,mk->ck", pieces.rays[:coordinates], shape), axis=0)
+    norms = np.linalg.norm(np.einsum("cmk,mk->ck", pieces.costs, shape), axis=0)
     used = np.flatnonzero(norms > _UNUSED * np.sum(norms))
     shape = shape[:, used] / norms[used]
     columns = sum(pieces.columns[:, m * K + used] @ sparse.diags(shape[m]) for m in (0, 1))

@@ -30,11 +30,13 @@ def has_line_solver(problem: TrainingProblem) -> bool:
 
 def line_training(problem: TrainingProblem, tol: float, time_limit: float) -> SplineResult | None:
     """The solution of a problem that :func:`covers_line` accepts; None where it has none or the solver fails."""
-    from ..solvers._spline_penalized import solve_penalized
-    from ..solvers.spline import solve_spline
+    from ..solvers._monitor import started
+    from ..solvers.spline import spline_result
 
-    solver = solve_penalized if problem.bias == "none" else solve_spline
     try:
-        return solver(problem, tol=tol, time_limit=time_limit)
+        found = spline_result(problem, started(tol, time_limit))
     except ConvexNetError:
         return None
+    if found.status == "interrupted":
+        raise KeyboardInterrupt
+    return found

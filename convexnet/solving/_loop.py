@@ -42,6 +42,8 @@ _PEAKS = 20
 _ROUNDS = 40
 _FORM_SECONDS = 5e-8
 """Roughly the time to prepare one entry of a pricing form; with free biases there are n forms of n rows."""
+_LINE_SECONDS = 2e-5
+"""Roughly the time for each sample that the exact solver for one feature needs for a useful bound."""
 _ADOPTIONS = 4
 """Times that a better network met while judging is taken over."""
 
@@ -117,6 +119,8 @@ class Run:
         if self.line and self._on_line(given):
             self.status = "target"
             return
+        if self.line and self.remaining() <= 0:
+            return
         self._train()
         if not self.problem.scalar:
             self._several_outputs(given)
@@ -146,7 +150,8 @@ class Run:
         """One feature: train by the exact solver and price all dual vectors; whether that reaches the target."""
         found = None
         if has_line_solver(self.problem):
-            found = line_training(self.problem, 1e-3 * self.board.tol, 0.5 * self.remaining())
+            least = _LINE_SECONDS * self.problem.n  # without it there is nothing to say about the data
+            found = line_training(self.problem, 1e-3 * self.board.tol, max(0.5 * self.remaining(), least))
         sources = list(given)
         if found is not None:
             self.polisher.offer(found.network)

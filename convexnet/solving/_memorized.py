@@ -46,6 +46,7 @@ class Memorization:
     sparsity_bound : int
         As many neurons always suffice for the smallest norm: ``n`` minus the rank of the free columns.
     patterns : PatternSet or None
+        Those listed; None for free biases and features far from zero, which are centred first.
     history : tuple of Progress
     problem : TrainingProblem
     random_state : int
@@ -108,7 +109,9 @@ class Memorization:
     def summary(self) -> str:
         """Several lines for people."""
         n, d = self.problem.n, self.problem.d
-        listed = "no activation patterns listed" if self.patterns is None else self.patterns.summary()
+        count = self.certificate.n_patterns
+        listed = f"{count} activation patterns of the centred features" if count else "no activation patterns listed"
+        listed = listed if self.patterns is None else self.patterns.summary()
         lines = [
             repr(self.problem),
             f"  method {self.method}: {self.status} ({self.message}), {self.wall_time:.1f} s",

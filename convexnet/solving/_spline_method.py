@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..errors import PatternError, ProblemError
 from ..pricing import CellPricer
 from ..problem import require_path_norm
-from ..solvers._spline_no_skip import solve_no_skip
-from ..solvers._spline_penalized import solve_penalized
-from ..solvers.spline import solve_spline
+from ..solvers._monitor import started
+from ..solvers.spline import spline_result
 from ._certified import certified
 from ._line_training import covers_line
 from .cell_generation import Generated
@@ -42,13 +41,7 @@ def solve_spline_method(problem: TrainingProblem, patterns: PatternSet | None, o
     if patterns is not None and not patterns.proven:
         raise PatternError("method='spline' trains over all activation patterns; leave patterns out, or use 'cells'.")
     limit = _SHARE * options.remaining()
-    asked = {"tol": min(1e-10, 0.1 * options.tol), "time_limit": limit, "max_iter": options.max_iter}
-    solver: Any = solve_spline
-    if problem.bias != "free":
-        solver = solve_penalized
-    elif not problem.skip:
-        solver = solve_no_skip
-    found = solver(problem, callback=options.callback, **asked)
+    found = spline_result(problem, started(min(1e-10, 0.1 * options.tol), limit, options.max_iter, options.callback))
     pricer = None if patterns is None else CellPricer(problem, patterns)
     status = "solved" if found.gap <= options.tol else found.status
     generated = Generated(found.network, found.nu, status, found.history)

@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 from .._printing import rounded_down
 from .._validation import check_choice, check_count, check_flag, check_positive
-from ..arrangements import PatternSet
+from ..arrangements import FacePatterns, PatternSet
 from ..certificates import Certificate, judge
 from ..certificates.tolerances import check_tolerance
 from ..errors import PatternError, ProblemError
 from ..networks.shallow import ShallowNetwork
 from ..pricing import feasible_dual
-from ..problem import check_problem, require_path_norm
+from ..problem import check_problem
 from ._bounding import Board
 from ._loop import Run
+from ._own_certify import certify_own_kind, is_own_kind
 from .dual_sources import DualSource
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def certify(
     time_limit: float = 60.0,
     tol: float = 1e-6,
     nu: Any = None,
-    patterns: PatternSet | None = None,
+    patterns: PatternSet | FacePatterns | None = None,
     random_state: int = 0,
     method: str = "auto",
     proof: bool = False,
@@ -59,10 +60,14 @@ def certify(
     meets above reg improves the polished network, whose residual is then priced again, until ``tol`` or the time limit
     is reached.
 
+    Problems with ``norm="label_noise"`` or ``activation="threshold"`` are solved for a dual vector, which is then
+    judged as by :func:`convexnet.certificates.judge_label_noise` or :func:`convexnet.certificates.judge_threshold`;
+    ``method``, ``proof``, ``memory_limit`` and ``backend`` are not for them.
+
     Parameters
     ----------
     problem : TrainingProblem
-    network : ShallowNetwork, optional
+    network : ShallowNetwork or ThresholdNetwork, optional
         The network to judge; also a module that :func:`convexnet.networks.as_shallow` reads. Default: the best one
         found here, which is ``certificate.network``.
     time_limit : float
@@ -72,7 +77,8 @@ def certify(
     nu : ndarray or list of ndarray, optional
         Further dual vectors to try, e.g. those of another certificate.
     patterns : PatternSet, optional
-        Activation patterns of ``problem.extended``, if at hand; used for pricing if they are complete.
+        Activation patterns of ``problem.extended``, if at hand; used for pricing if they are complete. For label noise
+        and thresholds also FacePatterns.
     random_state : int
     method : {"auto", "cells", "cones", "slabs", "moment"}
         How M is bounded.
@@ -124,7 +130,6 @@ def certify(
     """
     start = time.perf_counter()
     check_problem(problem)
-    require_path_norm(problem, "certify")
     tol = check_tolerance(tol)
     check_positive(time_limit, "time_limit")
     check_count(random_state, "random_state", minimum=0)
@@ -133,11 +138,16 @@ def certify(
     check_flag(proof, "proof")
     if callback is not None and not callable(callback):
         raise ProblemError(f"callback must be callable, got {type(callback).__name__}.")
+    if network is not None:
+        network = network if problem.activation == "threshold" else _shallow(network)
+        problem.check_network(network)
+    if is_own_kind(problem):
+        return certify_own_kind(
+            problem, network, nu=nu, patterns=patterns, tol=tol, time_limit=time_limit, random_state=random_state,
+            method=method, proof=proof, callback=_printer(callback, verbose),
+        )  # fmt: skip
     if patterns is not None and not isinstance(patterns, PatternSet):
         raise PatternError(f"patterns must be a PatternSet, got {type(patterns).__name__}.")
-    if network is not None:
-        network = _shallow(network)
-        problem.check_network(network)
     deadline = start + 0.97 * time_limit - 0.05 * min(1.0, time_limit)
     board = Board(problem, start, tol, _printer(callback, verbose))
     if problem.loss.name == "interpolation":

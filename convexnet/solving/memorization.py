@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,14 +17,23 @@ from ..arrangements._rank import rank_bounds
 from ..certificates import Certificate, judge
 from ..certificates.farkas import check_interpolable
 from ..certificates.tolerances import check_tolerance
-from ..errors import InfeasibleError, NotCertifiedWarning, ProblemError, SolverError, TooManyCellsError
+from ..errors import (
+    IncompletePatternsWarning,
+    InfeasibleError,
+    NotCertifiedWarning,
+    ProblemError,
+    SolverError,
+    TooManyCellsError,
+)
 from ..networks.shallow import ShallowNetwork
 from ..pricing import CellPricer, PricingResult, enumerable, feasible_dual
 from ..pricing.univariate import price_univariate
 from ..problem import TrainingProblem
 from ..solvers.result import Progress
+from ._atom_program import fewer_neurons, refitted
 from ._atom_search import random_fit, search_atoms
-from ._line_memory import fits_on_line, line_fit
+from ._centred import centred, judged_back, moved_network
+from ._line_memory import LineFit, dots_fit, fits_on_line, line_fit
 from ._memorized import Memorization
 from .cell_generation import generate_cells
 
@@ -32,6 +43,10 @@ if TYPE_CHECKING:
 __all__ = ["Memorization", "memorize"]
 
 _LEAST_SECONDS = 0.05
+_FEW = 500
+"""Samples of one feature up to which the program over all cells takes a second."""
+_DENSE_ENTRIES = 1_000_000
+"""Entries up to which amplitudes are corrected by dense equations."""
 
 
 def memorize(
@@ -56,7 +71,8 @@ def memorize(
               \sum_j v_j\, \sigma(u_j^\top x_i) = y_i, \quad i = 1, \dots, n
 
     over networks of every width. At most one neuron for each activation cell and sign is needed, and at most n in all
-    (n minus the rank of the free columns with free terms): up to a thousand samples the result has no more.
+    (n minus the rank of the free columns with free terms): up to a thousand samples the result has no more, unless
+    rounding prevents it (columns of very different scales).
 
     Targets that contradict each other are recognised first, in exact arithmetic. Where the activation cells can be
     listed (one to three features, some hundred samples), cell generation solves the problem to the tolerance.
@@ -93,6 +109,9 @@ def memorize(
         :class:`~convexnet.certificates.FarkasVector`, checked in rational arithmetic.
     SolverError
         If no exact fit was found within the limits of floating point (rows that nearly coincide).
+    KeyboardInterrupt
+        If it is interrupted before there is an exact fit; later, the best one so far is returned, status
+        ``interrupted``.
 
     Warns
     -----
@@ -139,7 +158,31 @@ def fitted(
     callback: Callable[[Progress], object] | None,
 ) -> Memorization:  # fmt: skip
     """:func:`memorize` of a checked problem; ``start`` is when the clock began."""
+    moved = centred(problem)
+    if moved is not None:
+        inner, shift = moved
+        found = _Run(inner, tol, start, time_limit, random_state, callback).result()
+        back = _moved_back(problem, found, shift)
+        if back is not None:
+            return back
     return _Run(problem, tol, start, time_limit, random_state, callback).result()
+
+
+def _moved_back(problem: TrainingProblem, found: Memorization, shift: np.ndarray) -> Memorization | None:
+    """The result of centred data as one of the data as given; None if rounding there spoils the fit."""
+    network = moved_network(found.network, shift)
+    if problem.n * (network.n_neurons + problem.d + 1) <= _DENSE_ENTRIES:
+        network = refitted(problem, network)
+    if not np.isfinite(problem.objective(network)):
+        return None
+    certificate = judged_back(problem, found.problem, network, found.certificate)
+    if certificate is None:
+        return None
+    return replace(
+        found, network=network, path_norm=certificate.upper_bound, lower_bound=certificate.lower_bound,
+        gap=certificate.gap, certificate=certificate, status=_status(certificate, found.status),
+        largest_residual=certificate.misfit, patterns=None, problem=problem,
+    )  # fmt: skip
 
 
 class _Run:
@@ -177,18 +220,26 @@ class _Run:
     def _on_line(self) -> Memorization | None:
         """One feature: the program over all cells, priced exactly; None where it does not fit the targets."""
         best: Memorization | None = None
-        for accuracy in (1e-10, 1e-12):
-            fit = line_fit(self.problem, 0.5 * self.left(), tol=accuracy)
+        pricings: list[tuple[np.ndarray, PricingResult]] = []
+        ways: list[Callable[[TrainingProblem, float], LineFit | None]] = [dots_fit, line_fit]
+        if not self.problem.skip and self.problem.n <= _FEW:
+            ways.reverse()  # as tight, and fewer neurons
+        ways.append(partial(line_fit, tol=1e-12))
+        for way in ways:
+            fit = way(self.problem, 0.5 * self.left())
             if fit is None or not np.isfinite(self.problem.objective(fit.network)):
                 continue
+            network = self._sparse(fit.network)
             nu = feasible_dual(self.problem, fit.nu).nu
-            certificate = judge(
-                self.problem, fit.network, nu=nu, tol=self.tol, pricings=[(nu, price_univariate(self.problem, nu))]
-            )
-            found = self._memorization(fit.network, certificate, "stalled", "line", None, ())
+            pricings.append((nu, price_univariate(self.problem, nu)))
+            certificate = judge(self.problem, network, nu=nu, tol=self.tol, pricings=pricings)
+            late = time.perf_counter() > self.deadline
+            found = self._memorization(network, certificate, "time_limit" if late else "stalled", "line", None, ())
             if best is None or found.gap < best.gap:
                 best = found
-            if best.status == "solved":
+            # What the closed form misses is rounding, which grows with n for every way.
+            exact = way is dots_fit and self.problem.skip and self.problem.n > _FEW
+            if late or exact or best.status == "solved":
                 break
         return best
 
@@ -224,7 +275,8 @@ class _Run:
         from .front import solve
 
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", NotCertifiedWarning)
+            for category in (NotCertifiedWarning, IncompletePatternsWarning):
+                warnings.simplefilter("ignore", category)
             solution: Solution = solve(
                 self.problem, tol=self.tol, time_limit=self.left(), random_state=self.random_state,
                 callback=self.callback,
@@ -237,11 +289,17 @@ class _Run:
     def _fitting(self, network: ShallowNetwork) -> ShallowNetwork:
         """The network, if it fits; else one of random neurons, of which none is asked but to fit."""
         if np.isfinite(self.problem.objective(network)):
-            return network
+            return self._sparse(network)
         network = random_fit(self.problem, self.random_state).network
         if np.isfinite(self.problem.objective(network)):
-            return network
+            return self._sparse(network)
         raise self._no_fit()
+
+    def _sparse(self, network: ShallowNetwork) -> ShallowNetwork:
+        """No more neurons than always suffice, where rounding and a norm that hardly rises allow it."""
+        if network.n_neurons <= _sparsity_bound(self.problem):
+            return network
+        return fewer_neurons(self.problem, network, 0.1 * self.tol, self.left())
 
     def _no_fit(self) -> SolverError:
         return SolverError(
@@ -255,17 +313,20 @@ class _Run:
         history: tuple[Progress, ...],
     ) -> Memorization:  # fmt: skip
         problem = self.problem
-        if certificate.verdict == "optimal":
-            status = "solved"
-        elif status == "solved":
-            status = "not_proven"
         return Memorization(
             network=network, path_norm=certificate.upper_bound, lower_bound=certificate.lower_bound,
-            gap=certificate.gap, certificate=certificate, status=status, method=method,
+            gap=certificate.gap, certificate=certificate, status=_status(certificate, status), method=method,
             largest_residual=certificate.misfit, sparsity_bound=_sparsity_bound(problem), patterns=patterns,
             history=history, problem=problem, random_state=self.random_state,
             wall_time=time.perf_counter() - self.start,
         )  # fmt: skip
+
+
+def _status(certificate: Certificate, status: str) -> str:
+    """``solved`` is what the certificate proves, nothing else."""
+    if certificate.verdict == "optimal":
+        return "solved"
+    return "not_proven" if status == "solved" else status
 
 
 def _sparsity_bound(problem: TrainingProblem) -> int:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..errors import DataError
+
 __all__ = ["TINY", "column_norms", "product_error", "products_upper", "scaled_columns", "scaled_rows", "singular_error"]
 
 EPS = float(np.finfo(np.float64).eps)
 TINY = float(np.finfo(np.float64).tiny)
+_SMALLEST = -960
+"""Dual vectors grow with the powers of two taken out of small rows, and should not overflow."""
 
 
 def product_error(m: int) -> float:
@@ -32,6 +36,9 @@ def scaled_rows(A: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Rows times powers of two that bring their largest entries to [1/2, 1), and the exponents taken out."""
     top = np.abs(A).max(axis=1)
     exponents = np.where(top > 0, np.frexp(top)[1], 0)
+    if exponents.min(initial=0) < _SMALLEST:
+        row = int(exponents.argmin())
+        raise DataError(f"row {row} of A has entries of size {top[row]:.1e}, too small for a dual vector; rescale it.")
     return np.ldexp(A, -exponents[:, None]), exponents
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .._validation import as_matrix, check_count, check_positive
+from .._validation import as_matrix, check_count, check_jobs, check_positive
 from ..errors import ProblemError
 from ._kernel import Kernel
 from ._programs import heaviest_null_vector
@@ -116,9 +116,9 @@ def juditsky_nemirovski(
     Raises
     ------
     DataError
-        If A is empty, not finite or not a matrix.
+        If A is empty, not finite, not a matrix, or has rows below the range of floats.
     ProblemError
-        If s is not an integer between 1 and N.
+        If s is not an integer between 1 and N, or another option is out of range.
 
     References
     ----------
@@ -134,13 +134,13 @@ def juditsky_nemirovski(
     (0.333333, 0.333333, 1, 3)
     """
     matrix, start = as_matrix(A, "A"), time.perf_counter()
-    limit = check_positive(time_limit, "time_limit")
+    limit, jobs = check_positive(time_limit, "time_limit"), check_jobs(n_jobs)
     if check_count(s, "s") > matrix.shape[1]:
         raise ProblemError(f"s must be at most the number of columns, {matrix.shape[1]}, got {s}.")
     scaled, exponents = scaled_rows(matrix)
     weights = _coherence_weights(matrix, exponents)
     search = _Search(scaled, exponents, int(s), Kernel(scaled), weights)
-    for index, found in _solve_columns(scaled, time.time() + limit, n_jobs):
+    for index, found in _solve_columns(scaled, time.time() + limit, jobs):
         search.take(index, *found)
     return search.bounds(time.perf_counter() - start)
 

@@ -9,6 +9,7 @@ import numpy as np
 from .._validation import as_matrix
 from ..arrangements import PatternSet, enumerate_patterns
 from ..errors import PatternError
+from ._column_space import column_space
 
 __all__ = ["coherence_floor"]
 
@@ -35,7 +36,7 @@ def coherence_floor(X: Any, patterns: PatternSet | None = None) -> float:
     Returns
     -------
     float
-        In [0, 1). Zero where the cells are too few to say anything.
+        In [0, 1). Zero where the cells are too few to say anything, or the rank of X is not proven.
 
     Raises
     ------
@@ -50,6 +51,9 @@ def coherence_floor(X: Any, patterns: PatternSet | None = None) -> float:
     :math:`\lambda_{\min}(U^T D_s U)` at least; and :math:`1 - \cos(a, b) \le \|a - b\|^2 / (2 \|a\| \|b\|)`. With n
     samples in general position N grows like :math:`n^{r-1}`, so :math:`1 - \mu` is of order :math:`n^{-2}` at most.
 
+    The rank r is that of X read as exact numbers: too small a rank would crowd the sphere and claim too much. Where
+    columns are nearly dependent, U is computed from an exact elimination.
+
     Examples
     --------
     >>> import numpy as np
@@ -62,22 +66,15 @@ def coherence_floor(X: Any, patterns: PatternSet | None = None) -> float:
     if not isinstance(cells, PatternSet):
         raise PatternError("patterns must be a PatternSet, whose witnesses show that each is a cell of X.")
     cells.check(matrix)
-    basis = _orthonormal(matrix)
-    rank = basis.shape[1]
-    if rank < 2:
+    basis, error = column_space(matrix)
+    if basis is None or basis.shape[1] < 2:
         return 0.0
-    sizes = np.sort(_active_share(basis, cells.patterns))[::-1] - _MARGIN
+    # A unit vector of the exact space is within ``error`` of the computed one, and so is its active part.
+    sizes = np.sort(_active_share(basis, cells.patterns))[::-1] - 3 * error - _MARGIN
     counts = np.arange(1, len(sizes) + 1)
     used = (sizes > _MARGIN) & (counts >= 2)
-    gaps = _packing_distance(counts[used], rank) ** 2 / (2 * sizes[used])
+    gaps = _packing_distance(counts[used], basis.shape[1]) ** 2 / (2 * sizes[used])
     return float(max(0.0, 1 - gaps.min() * (1 + _MARGIN))) if used.any() else 0.0
-
-
-def _orthonormal(X: np.ndarray) -> np.ndarray:
-    """Orthonormal basis of the column space of X; directions below rounding are left out, which loosens the bound."""
-    scaled = X / np.maximum(np.abs(X).max(axis=0), np.finfo(float).tiny)
-    left, values, _ = np.linalg.svd(scaled, full_matrices=False)
-    return np.asarray(left[:, values > 1e-12 * max(values[0], np.finfo(float).tiny)])
 
 
 def _active_share(basis: np.ndarray, patterns: np.ndarray) -> np.ndarray:

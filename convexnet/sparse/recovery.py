@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .._validation import as_matrix, as_targets, check_positive
+from .._validation import as_matrix, as_targets, check_flag, check_positive
 from ..errors import DataError
 from ._kernel import Kernel
 from ._programs import heaviest_null_vector
@@ -64,11 +64,10 @@ class SupportCertificate:
         return f"{size}: not decided (dual slack {self.slack:.3g})"
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the scalar facts."""
-        return {
-            "verdict": self.verdict, "slack": self.slack, "smallest_singular": self.smallest_singular,
-            "method": self.method, "size": len(self.support),
-        }  # fmt: skip
+        """Return the scalar facts; None for what is not finite."""
+        numbers = {"slack": self.slack, "smallest_singular": self.smallest_singular}
+        known = {name: value if math.isfinite(value) else None for name, value in numbers.items()}
+        return {"verdict": self.verdict, **known, "method": self.method, "size": len(self.support)}
 
 
 def certify_support(
@@ -99,7 +98,10 @@ def certify_support(
     Raises
     ------
     DataError
-        If A is not a finite matrix, or support and signs do not describe a sparse vector of its columns.
+        If A is not a finite matrix or has rows below the range of floats, or support and signs do not describe a sparse
+        vector of its columns.
+    ProblemError
+        If another option is out of range.
 
     References
     ----------
@@ -118,8 +120,8 @@ def certify_support(
     """
     matrix = as_matrix(A, "A")
     indices, sigma = _checked(support, signs, matrix.shape[1])
-    limit = check_positive(time_limit, "time_limit")
-    return SupportChecker(matrix).check(indices, sigma, largest_slack=largest_slack, time_limit=limit)
+    limit, largest = check_positive(time_limit, "time_limit"), check_flag(largest_slack, "largest_slack")
+    return SupportChecker(matrix).check(indices, sigma, largest_slack=largest, time_limit=limit)
 
 
 def _checked(support: Any, signs: Any, count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -133,6 +135,8 @@ def _checked(support: Any, signs: Any, count: int) -> tuple[np.ndarray, np.ndarr
         raise DataError(f"support must hold column numbers between 0 and {count - 1}.")
     if len(np.unique(indices)) < len(indices):
         raise DataError("support lists a column twice; each belongs to it once.")
+    if np.ndim(signs) and len(signs) != len(indices):
+        raise DataError(f"signs has {len(signs)} entries, but the support has {len(indices)} columns.")
     sigma = as_targets(signs, len(indices), "signs")
     if sigma.ndim != 1 or not np.isin(sigma, (-1.0, 1.0)).all():
         raise DataError("signs must be +1 or -1 for every column of the support, e.g. np.sign(z[support]).")

@@ -2,6 +2,7 @@ r"""How often random sparse vectors are recovered: every trial is a proof, not t
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from .._validation import as_matrix, check_choice, check_count, check_positive
-from ..errors import ProblemError
+from .._validation import as_matrix, check_choice, check_count, check_jobs, check_positive
+from ..errors import DataError, ProblemError
 from .recovery import SupportChecker, _checked
 
 __all__ = ["RecoveryCurve", "recovery_rate"]
@@ -85,10 +86,11 @@ class RecoveryCurve:
         return "\n".join(lines)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the counts as lists."""
+        """Return the counts as lists; the rate is None where there were no trials."""
         names = ("sparsities", "unique", "refuted", "undecided")
         counts = {name: getattr(self, name).tolist() for name in names}
-        return {**counts, "rate": self.rate.tolist(), "status": self.status, "wall_time": self.wall_time}
+        rates = [None if math.isnan(rate) else rate for rate in self.rate.tolist()]
+        return {**counts, "rate": rates, "status": self.status, "wall_time": self.wall_time}
 
 
 def recovery_rate(
@@ -147,15 +149,11 @@ def recovery_rate(
     check_choice(signs, "signs", ("random", "positive"))
     if draw is not None and not callable(draw):
         raise ProblemError("draw must be a function of a generator and a sparsity that returns column numbers.")
+    workers = check_jobs(n_jobs)
     seed = None if random_state is None else check_count(random_state, "random_state", minimum=0)
     entropy = np.random.SeedSequence(seed).entropy
-    jobs = [(int(s), trial) for s in sizes for trial in range(trials)]
-    verdicts = _run(matrix, jobs, entropy, signs, draw, time.time() + limit, n_jobs)
-    counts = np.zeros((3, len(sizes)), dtype=int)
-    for place, verdict in enumerate(verdicts):
-        if verdict is not None:
-            counts[_VERDICTS.index(verdict), place // trials] += 1
-    status = "done" if counts.sum() == len(jobs) else "time_limit"
+    counts = _run(matrix, sizes, trials, entropy, signs, draw, time.time() + limit, workers)
+    status = "done" if counts.sum() == trials * len(sizes) else "time_limit"
     return RecoveryCurve(sizes, counts[0], counts[1], counts[2], status, time.perf_counter() - start)
 
 
@@ -171,37 +169,42 @@ def _sizes(sparsities: Any, count: int) -> np.ndarray:
 
 
 def _run(
-    A: np.ndarray, jobs: list[tuple[int, int]], entropy: Any, signs: str, draw: Draw | None, deadline: float,
+    A: np.ndarray, sizes: np.ndarray, trials: int, entropy: Any, signs: str, draw: Draw | None, deadline: float,
     n_jobs: int | None,
-) -> list[str | None]:  # fmt: skip
-    """Verdicts of all jobs in their order; None for those after the deadline."""
+) -> np.ndarray:  # fmt: skip
+    """Verdicts counted, shape (3, S), over all trials begun before the deadline."""
     from joblib import Parallel, delayed, effective_n_jobs
 
     workers = 1 if n_jobs is None else effective_n_jobs(n_jobs)
     if workers == 1:
-        return _trials(A, jobs, entropy, signs, draw, deadline)
-    parts = [jobs[start::4 * workers] for start in range(min(4 * workers, len(jobs)))]
-    found = Parallel(n_jobs=workers)(delayed(_trials)(A, part, entropy, signs, draw, deadline) for part in parts)
-    verdicts: list[str | None] = [None] * len(jobs)
-    for start, part in enumerate(found):
-        verdicts[start :: 4 * workers] = part
-    return verdicts
+        return _trials(A, sizes, range(trials), entropy, signs, draw, deadline)
+    parts = [range(start, trials, 4 * workers) for start in range(min(4 * workers, trials))]
+    found = Parallel(n_jobs=workers)(delayed(_trials)(A, sizes, part, entropy, signs, draw, deadline) for part in parts)
+    return np.asarray(sum(found))
 
 
 def _trials(
-    A: np.ndarray, jobs: list[tuple[int, int]], entropy: Any, signs: str, draw: Draw | None, deadline: float
-) -> list[str | None]:
-    """Verdicts of a few trials, each with a random stream of its own."""
-    checker = SupportChecker(A)
-    verdicts: list[str | None] = []
-    for s, trial in jobs:
-        left = deadline - time.time()
-        if left <= 0:
-            verdicts.append(None)
-            continue
-        generator = np.random.default_rng(np.random.SeedSequence(entropy, spawn_key=(s, trial)))
-        chosen = generator.choice(A.shape[1], s, replace=False) if draw is None else draw(generator, s)
-        sigma = np.ones(s) if signs == "positive" else generator.choice([-1.0, 1.0], s)
-        support, sigma = _checked(chosen, sigma, A.shape[1])
-        verdicts.append(checker.check(support, sigma, time_limit=min(left, _TRIAL_LIMIT)).verdict)
-    return verdicts
+    A: np.ndarray, sizes: np.ndarray, trials: range, entropy: Any, signs: str, draw: Draw | None, deadline: float
+) -> np.ndarray:
+    """Counts of the verdicts of a few trials at every sparsity, each trial with a random stream of its own."""
+    checker, counts = SupportChecker(A), np.zeros((3, len(sizes)), dtype=int)
+    for column, s in enumerate(sizes.tolist()):
+        for trial in trials:
+            left = deadline - time.time()
+            if left <= 0:
+                return counts
+            generator = np.random.default_rng(np.random.SeedSequence(entropy, spawn_key=(s, trial)))
+            support, sigma = _drawn(generator, s, A.shape[1], signs, draw)
+            verdict = checker.check(support, sigma, time_limit=min(left, _TRIAL_LIMIT)).verdict
+            counts[_VERDICTS.index(verdict), column] += 1
+    return counts
+
+
+def _drawn(
+    generator: np.random.Generator, s: int, count: int, signs: str, draw: Draw | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Support and signs of a trial."""
+    chosen = generator.choice(count, s, replace=False) if draw is None else draw(generator, s)
+    if np.shape(chosen) != (s,):
+        raise DataError(f"draw must return the {s} column numbers of a support, got {chosen!r}.")
+    return _checked(chosen, np.ones(s) if signs == "positive" else generator.choice([-1.0, 1.0], s), count)

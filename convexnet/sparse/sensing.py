@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .._validation import as_matrix, as_targets
+from .._validation import as_matrix, as_targets, check_flag
 from ..arrangements import PatternSet, enumerate_patterns, project_onto_cell
 from ..errors import DataError, PatternError
 from ..networks import ShallowNetwork
@@ -76,10 +76,10 @@ class ArrangementDictionary:
         DataError
             If z does not have N finite entries, or a bias is asked for that X has no second column for.
         """
+        if np.ndim(z) != 1 or len(z) != self.N:
+            raise DataError(f"z must have shape ({self.N},), one entry for every atom, got {np.shape(z)}.")
         amplitudes = as_targets(z, self.N, "z")
-        if amplitudes.ndim != 1:
-            raise DataError(f"z must have shape ({self.N},), got {amplitudes.shape}.")
-        if bias and len(self.directions) == 1:
+        if check_flag(bias, "bias") and len(self.directions) == 1:
             raise DataError("X has one column only; pass bias=False if it is a feature and not the column of ones.")
         used = np.flatnonzero(amplitudes)
         neurons, weights = self.directions[:, used].T, amplitudes[used] / self.norms[used]
@@ -147,23 +147,35 @@ def arrangement_dictionary(X: Any, patterns: PatternSet | None = None, *, nu: An
         dual = as_targets(nu, len(matrix), "nu")
         if dual.ndim != 1:
             raise DataError(f"nu must have shape ({len(matrix)},), got {dual.shape}.")
-        directions = np.column_stack([_heaviest(matrix, cells, p, dual) for p in index])
+        scaled, weight = _scaled(matrix), _scaled(dual)  # directions do not depend on either scale
+        directions = np.column_stack([_heaviest(scaled, cells, p, weight) for p in index])
     return _dictionary(matrix, directions, index)
 
 
 def _dictionary(X: np.ndarray, directions: np.ndarray, cells: np.ndarray) -> ArrangementDictionary:
     """Outputs of the directions, those that vanish dropped, at unit length."""
     distinct, back = np.unique(X, axis=0, return_inverse=True)  # equal samples get equal outputs to the last bit
-    outputs = np.maximum(distinct @ directions, 0.0)[back.reshape(-1)]
-    norms = np.linalg.norm(outputs, axis=0)
+    with np.errstate(over="ignore", invalid="ignore"):
+        outputs = np.maximum(distinct @ directions, 0.0)[back.reshape(-1)]
+        exponents = np.frexp(outputs.max(axis=0))[1]
+        unit = np.ldexp(outputs, -exponents)  # squares of these neither overflow nor vanish
+        lengths = np.linalg.norm(unit, axis=0)
+        norms = np.ldexp(lengths, exponents)
     used = norms > 0
-    if not used.any():
-        raise DataError("all outputs vanish; rescale the columns of X.")
-    kept = np.flatnonzero(used)[_distinct(outputs[:, used] / norms[used], norms[used])]
-    arrays = outputs[:, kept] / norms[kept], directions[:, kept], norms[kept], cells[kept]
+    if not used.any() or not np.isfinite(norms).all():
+        raise DataError("outputs of unit neurons vanish or overflow; rescale the columns of X.")
+    unit = unit[:, used] / lengths[used]
+    distinct_columns = _distinct(unit, norms[used])
+    kept = np.flatnonzero(used)[distinct_columns]
+    arrays = unit[:, distinct_columns], directions[:, kept], norms[kept], cells[kept]
     for array in arrays:
         array.setflags(write=False)
     return ArrangementDictionary(*arrays)
+
+
+def _scaled(values: np.ndarray) -> np.ndarray:
+    """Times the power of two that brings the largest entry to [1/2, 1)."""
+    return np.asarray(np.ldexp(values, -np.frexp(np.abs(values).max())[1]))
 
 
 def _centre(cells: PatternSet, p: Any) -> np.ndarray:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 import time
 from typing import Any
 
@@ -11,6 +13,7 @@ import pytest
 from convexnet import TrainingProblem
 from convexnet.baselines import label_noise_sgd, train_label_noise
 from convexnet.baselines._label_noise_form import LabelNoiseForm
+from convexnet.baselines.noisy_labels import _Descent
 from convexnet.errors import ProblemError
 from convexnet.networks import label_noise_norms, label_noise_penalty
 
@@ -143,3 +146,25 @@ def test_named_errors_of_noisy_labels() -> None:
         label_noise_sgd(problem, callback=1)  # type: ignore[arg-type]
     with pytest.raises(ProblemError, match="learning_rate"):
         label_noise_sgd(problem, learning_rate=0)
+
+
+@pytest.mark.parametrize("where", ["_step", "settle", "callback"])
+def test_an_interrupt_keeps_what_was_recorded(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    count = itertools.count()
+
+    def interrupting(*arguments: Any) -> Any:
+        if next(count) == (20 if where == "_step" else 0):
+            raise KeyboardInterrupt
+        return plain(*arguments) if plain else False
+
+    plain: Any = getattr(_Descent, where, None)
+    if plain:
+        monkeypatch.setattr(_Descent, where, interrupting)
+    runs = label_noise_sgd(
+        draw(), width=6, n_starts=2, max_iter=64, n_records=4, callback=None if plain else interrupting
+    )
+    assert runs.ended == "interrupted"
+    assert runs.steps[-1] == {"_step": 20, "settle": 64, "callback": 0}[where]
+    assert len(runs.penalties) == len(runs.settled) == len(runs.steps)
+    assert np.isfinite(runs.penalties).all() and "interrupted" in runs.summary()
+    json.dumps(runs.to_dict(), allow_nan=False)

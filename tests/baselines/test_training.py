@@ -16,6 +16,7 @@ from convexnet.baselines.starts import random_starts
 from convexnet.errors import ProblemError, SolverError
 
 METHODS = ("lbfgs", "adam", "sgd")
+SELDOM = [pytest.param(name, marks=pytest.mark.slow) for name in ("absolute", "huber", "logistic")]
 QUICK = {"lbfgs": 200, "adam": 600, "sgd": 800}
 
 
@@ -64,7 +65,7 @@ def test_above_the_largest_useful_reg_the_network_vanishes(method: str, options:
     assert runs.best.path_norm(problem.bias, problem.norm) < 1e-3
 
 
-@pytest.mark.parametrize("loss", ["absolute", "hinge", "huber", "logistic", "softmax"])
+@pytest.mark.parametrize("loss", ["hinge", "softmax", *SELDOM])
 def test_methods_agree_on_other_losses(loss: str) -> None:
     problem = small_problem(loss, reg=0.5, intercept=True)
     values = {method: quick(problem, method, n_starts=2, max_iter=1500).best_objective for method in METHODS}

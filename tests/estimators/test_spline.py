@@ -16,7 +16,7 @@ from sklearn.preprocessing import StandardScaler
 
 from convexnet import certify
 from convexnet.errors import DataError, NotCertifiedWarning, ProblemError
-from convexnet.estimators import SparseLinearSpline
+from convexnet.estimators import SparseLinearSpline, spline_path
 from convexnet.losses import HuberLoss
 
 
@@ -43,7 +43,7 @@ def test_objective_and_bound_are_those_of_the_stated_problem(alpha: float, spars
     model = SparseLinearSpline(alpha, sparsest=sparsest).fit(x, y, weight)
     assert model.objective_ == pytest.approx(mean_objective(model, x, y, weight), rel=1e-9)
     assert model.lower_bound_ <= model.objective_ <= model.lower_bound_ * (1 + 1e-9)
-    assert model.dual_gap_ == pytest.approx(max(0.0, model.objective_ - model.lower_bound_))
+    assert model.dual_gap_ <= 1e-9
     assert np.allclose(model.network_.predict(x[:, None]), model.predict(x), atol=1e-12)
     problem = model.training_problem(x, y, weight)
     assert problem.reg == pytest.approx(alpha * weight.sum())
@@ -163,7 +163,29 @@ def test_copies_pipelines_and_searches() -> None:
     assert make_pipeline(StandardScaler(), SparseLinearSpline()).fit(x[:, None], y).score(x[:, None], y) > 0.8
 
 
+def test_the_gap_is_relative_and_follows_no_units() -> None:
+    x, y = noisy(200)
+    with pytest.warns(NotCertifiedWarning):
+        gap = SparseLinearSpline(1e-4, max_iter=3).fit(x, y).dual_gap_
+        assert SparseLinearSpline(2.0**-8 * 1e-4, max_iter=3).fit(x / 2**20, y * 2**12).dual_gap_ == pytest.approx(gap)
+    assert SparseLinearSpline(1e14).fit(x * 1e8, y * 1e8).dual_gap_ <= 1e-9
+
+
 # ------------------------------------------------------------------------------------------------ what is refused
+def test_masked_entries_and_weights_that_overflow_are_refused() -> None:
+    x, y = noisy(20)
+    for arguments in ((np.ma.masked_less(x, 0), y), (x, np.ma.masked_less(y, 0)), (x, y, np.ma.masked_less(x, 0))):
+        with pytest.raises(DataError, match="masked"):
+            SparseLinearSpline().fit(*arguments)
+    with pytest.raises(DataError, match="sum overflows"):
+        SparseLinearSpline().fit(x, y, np.full(20, 1e308))
+    with pytest.raises(DataError, match="sum overflows"):
+        spline_path(x, y, sample_weight=np.full(20, 1e308))
+    for alpha in (1e308, 5e-324):
+        with pytest.raises(ProblemError, match="times the total weight"):
+            SparseLinearSpline(alpha).fit(x, y, np.full(20, 1e-3 if alpha < 1 else 1.0))
+
+
 def test_several_features_need_a_choice() -> None:
     X, y = np.zeros((4, 3)), np.zeros(4)
     with pytest.raises(DataError, match="has 3 features; choose one with feature="):
@@ -229,7 +251,8 @@ def test_a_fit_that_is_cut_short_says_so_and_keeps_valid_bounds() -> None:
     best = SparseLinearSpline(1e-4).fit(x, y)
     with pytest.warns(NotCertifiedWarning, match="raise max_iter"):
         model = SparseLinearSpline(1e-4, max_iter=1).fit(x, y)
-    assert model.n_iter_ == 1 and model.dual_gap_ > 0
+    assert model.n_iter_ == 1 and model.dual_gap_ > 1e-9
+    assert model.dual_gap_ == pytest.approx((model.objective_ - model.lower_bound_) / model.objective_)
     assert model.lower_bound_ <= best.objective_ <= model.objective_
 
 

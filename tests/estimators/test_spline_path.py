@@ -50,7 +50,7 @@ def test_along_the_path_fits_get_closer_and_longer(path: SplinePath) -> None:
 def test_path_in_print_and_as_data(path: SplinePath) -> None:
     assert len(path.summary().splitlines()) == 22
     assert repr(path.fits[3]).startswith("SplineFit(objective=") and repr(path.fits[3]) in path.fits[3].summary()
-    data = json.loads(json.dumps(path.to_dict()))
+    data = json.loads(json.dumps(path.to_dict(), allow_nan=False))
     assert [point["alpha"] for point in data["points"]] == list(path.alphas)
     assert data["points"][5]["lower_bound"] <= data["points"][5]["objective"]
 
@@ -67,7 +67,7 @@ def test_given_alphas_weights_and_columns() -> None:
 
 def test_a_path_out_of_time_is_complete_and_its_bounds_hold(path: SplinePath) -> None:
     short = spline_path(*bent(), alphas=path.alphas, time_limit=1e-9)
-    assert len(short) == len(path)
+    assert len(short) == len(path) and json.dumps(short.to_dict(), allow_nan=False)
     for quick, full in zip(short.fits, path.fits, strict=True):
         assert quick.lower_bound <= full.objective * (1 + 1e-9) and full.lower_bound <= quick.objective * (1 + 1e-9)
 
@@ -76,6 +76,7 @@ def test_a_path_out_of_time_is_complete_and_its_bounds_hold(path: SplinePath) ->
     ("arguments", "error"),
     [
         ({"alphas": 0}, ProblemError),
+        ({"alphas": 10**12}, ProblemError),
         ({"alphas": []}, ProblemError),
         ({"alphas": [-1.0]}, ProblemError),
         ({"alphas": "many"}, ProblemError),
@@ -168,6 +169,14 @@ def test_one_standard_error_rule_and_given_folds() -> None:
         ({"cv": 2.5}, ProblemError, "cv must be"),
         ({"cv": [(np.arange(5), np.array([], dtype=int))]}, DataError, "no held-out row"),
         ({"cv": []}, DataError, "no folds"),
+        ({"cv": [([], [1])]}, DataError, "no training row"),
+        ({"cv": [(range(100), [1])]}, DataError, "row numbers below 6"),
+        ({"cv": [(["a"], [1])]}, DataError, "row numbers"),
+        ({"cv": [(1, 2)]}, DataError, "row numbers"),
+        ({"cv": [([0, 1], [[2], [3]])]}, DataError, "row numbers"),
+        ({"cv": [1]}, DataError, "row numbers"),
+        ({"n_jobs": 0}, ProblemError, "n_jobs"),
+        ({"n_jobs": "a"}, ProblemError, "n_jobs"),
         ({"rule": "max"}, ProblemError, "rule must be one of"),
         ({"alphas": -3}, ProblemError, "alphas"),
         ({"loss": "softmax"}, ProblemError, "loss must be one of"),

@@ -11,7 +11,7 @@ import pytest
 from networks.nets import random_net
 
 from convexnet.errors import NetworkError
-from convexnet.networks import ACTIVATIONS, ShallowNetwork
+from convexnet.networks import ACTIVATIONS, ShallowNetwork, ThresholdNetwork
 
 FIELDS = ("weights", "biases", "output_weights", "intercept", "skip", "activation", "negative_slope")
 
@@ -132,3 +132,20 @@ def test_truncated_and_flipped_files_are_refused_or_equal(tmp_path: Path) -> Non
             continue
         np.testing.assert_array_equal(net.weights, [[1.0, 2.0]])
         assert net.predict([[1.0, 1.0]])[0] == 13.5
+
+
+def test_threshold_networks_round_trip_and_kinds_are_not_confused(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    net = ThresholdNetwork(rng.normal(size=(3, 2)), rng.normal(size=3), rng.normal(size=3), 0.5)
+    path, other = tmp_path / "threshold.npz", tmp_path / "shallow.npz"
+    net.save(path)
+    again = ThresholdNetwork.load(path)
+    assert type(again) is ThresholdNetwork and again.to_dict() == net.to_dict()
+    ShallowNetwork([[1.0, 2.0]], [0.5], [3.0]).save(other)
+    with pytest.raises(NetworkError, match=r"ThresholdNetwork\.load reads it"):
+        ShallowNetwork.load(path)
+    with pytest.raises(NetworkError, match=r"ShallowNetwork\.load reads it"):
+        ThresholdNetwork.load(other)
+    np.savez(path, format="convexnet.ThresholdNetwork", version=1, weights=[[1.0]])
+    with pytest.raises(NetworkError, match="lacks biases"):
+        ThresholdNetwork.load(path)

@@ -252,3 +252,18 @@ def test_sparsest_of_integers(xs: list[int], values: list[int]) -> None:
     np.testing.assert_allclose(sparse(x), theta, atol=1e-11)
     assert sparse.n_knots <= dots.n_knots
     assert sparse.total_variation == pytest.approx(dots.total_variation, rel=1e-12, abs=1e-12)
+
+
+# ------------------------------------------------------------------------------------------ small jumps that add up
+@pytest.mark.parametrize(("n", "bend"), [(300, 1e-9), (1000, 1e-10), (20_000, 1e-8), (20_000, 1e-5)])
+def test_small_kinks_that_matter_together_are_kept(n: int, bend: float) -> None:
+    x = np.linspace(0.0, 1.0, n)
+    values = x + bend * x**2
+    spline = LinearSpline.from_values(x, values)
+    assert np.abs(spline.residuals(x, values)).max() <= 20 * np.finfo(float).eps
+    assert spline.total_variation == pytest.approx(2 * bend, rel=0.02)
+
+
+def test_straight_parts_get_no_knots_beside_others() -> None:
+    x = np.sort(np.random.default_rng(0).random(500))
+    assert LinearSpline.from_values(x, np.maximum(3 * x + 1, 4 - 5 * x)).n_knots <= 2

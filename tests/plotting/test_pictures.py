@@ -206,3 +206,15 @@ def test_a_path_shows_its_losses_and_neurons(folds: int | None) -> None:
     right = next(other for other in ax.figure.axes if other is not ax)
     assert right.lines[0].get_ydata().tolist() == list(path.neurons)
     assert ax.get_xscale() == "log" and right.get_ylabel() == "gates in use"
+
+
+@pytest.mark.parametrize("wrong", [None, 3, "x"])
+def test_other_objects_are_named(wrong: Any) -> None:
+    problem = two_features()
+    calls = (lambda: plot_path(wrong), lambda: plot_comparison(wrong), lambda: plot_network(wrong, wrong),
+             lambda: plot_dual_certificate(wrong, wrong), lambda: plot_dual_certificate(problem, wrong))  # fmt: skip
+    for call in calls:
+        with pytest.raises(ProblemError, match="is needed"):
+            call()
+    with pytest.raises(ProblemError, match="ShallowNetwork is needed"):
+        plot_arrangement([[1.0, 1.0], [-1.0, 1.0]], network=3)

@@ -9,7 +9,7 @@ import pytest
 
 from convexnet import TrainingProblem
 from convexnet.errors import DataError, ProblemError
-from convexnet.estimators import SparseLinearSpline
+from convexnet.estimators import SparseLinearSpline, SparseLinearSplineCV
 from convexnet.networks import LinearSpline
 from convexnet.plotting import plot_spline, plot_spline_certificate
 from convexnet.solvers import SplineResult, solve_spline
@@ -60,7 +60,9 @@ def test_the_curve_stays_in_the_band_and_touches_it_at_every_knot(sparsest: bool
 
 def test_estimators_vectors_and_straight_lines() -> None:
     x = np.arange(5.0)
-    ax = plot_spline(SparseLinearSpline(alpha=10.0).fit(x, x).spline_, x[:, None], x)
+    model = SparseLinearSpline(alpha=10.0).fit(x, x)
+    assert len(plot_spline(model).lines) == 2 and len(plot_spline(SparseLinearSplineCV(alphas=2).fit(x, x)).lines) == 2
+    ax = plot_spline(model.spline_, x[:, None], x)
     assert ax.get_legend_handles_labels()[1] == ["0 knots"]
     assert len(plot_spline(LinearSpline([], []), ax=ax).lines) == 5
 
@@ -73,6 +75,15 @@ def test_what_cannot_be_drawn_is_named() -> None:
         plot_spline(spline, np.zeros((3, 2)), np.zeros(3))
     with pytest.raises(DataError):
         plot_spline(spline, [1.0, np.nan], [1.0, 2.0])
+    with pytest.raises(DataError, match="y must be a vector"):
+        plot_spline(spline, np.zeros(3), np.zeros((3, 2)))
+    with pytest.raises(ProblemError, match="fit it first"):
+        plot_spline(SparseLinearSpline())
+    for ax in (3, "ax", plt.subplots(2)[1], plt.figure()):
+        with pytest.raises(ProblemError, match="ax must be matplotlib Axes"):
+            plot_spline(spline, ax=ax)
+        with pytest.raises(ProblemError, match="ax must be matplotlib Axes"):
+            plot_spline_certificate(result(), ax=ax)
     with pytest.raises(ProblemError, match="LinearSpline"):
         plot_spline("spline")  # type: ignore[arg-type]
     with pytest.raises(ProblemError, match="SplineResult"):

@@ -7,11 +7,11 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from helpers.verify import dual_value, verify_free_columns
+from helpers.verify import dual_value, verify_bound, verify_free_columns
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from convexnet import TrainingProblem
+from convexnet import TrainingProblem, solve
 from convexnet.errors import ProblemError
 from convexnet.pricing import DualPoint, dual_bound, feasible_dual
 
@@ -114,6 +114,40 @@ def test_tiny_entries_are_not_orthogonal_by_underflow(size: float) -> None:
     verify_free_columns(problem, point.nu)
 
 
+@pytest.mark.parametrize("rounding", [0.0, -8.3e-17, 1e-14])
+def test_vectors_at_a_corner_of_the_box_are_kept(rounding: float) -> None:
+    """All entries but one are at their bounds, orthogonal to the free columns up to a rounding that none can absorb."""
+    X = np.array([-1.0, 1.0, 1.0, -1.0, 3.0, 2.0, 0.0])[:, None]
+    y = np.array([-0.3, -0.7, 0.5, -0.4, -0.3, 0.7, 0.2])
+    problem = TrainingProblem(X, y, loss="absolute", reg=0.1, bias="free", skip=True)
+    corner = np.array([rounding, -1.0, 1.0, -1.0, -1.0, 1.0, 1.0])
+    point = feasible_dual(problem, corner)
+    assert point.nu == pytest.approx(corner, abs=1e-9)
+    assert problem.loss.in_domain(point.nu, problem.y, None)
+    verify_free_columns(problem, point.nu)
+
+
+def test_hinge_vectors_at_a_corner_of_the_box_are_kept() -> None:
+    X = [[1.0, 0.0], [0.0, 0.0], [-1.0, 0.0], [0.0, 0.0], [1.0, 1.0], [0.0, 0.0]]
+    problem = TrainingProblem(X, [1.0, -1, -1, 1, -1, -1], loss="hinge", reg=0.1, skip=True)
+    corner = np.array([2.9e-32, -0.1, -8e-32, 1.0, 4.4e-32, -1.0])
+    point = feasible_dual(problem, corner)
+    assert point.nu == pytest.approx(corner, abs=1e-9)
+    assert problem.loss.in_domain(point.nu, problem.y, None)
+    verify_free_columns(problem, point.nu)
+
+
+def test_columns_that_only_dropped_samples_see_do_not_matter() -> None:
+    X = np.array([[0.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [0.0, -1.0], [0.0, 0.3], [1.0, 0.0]])
+    weight = np.array([3.0, 3.0, 0.0, 2.0, 2.0, 0.0])
+    problem = TrainingProblem(X, [0, 0, 0, -2.0, -1.0, 0], reg=0.1, bias="free", skip=True, sample_weight=weight)
+    nu = np.random.default_rng(0).standard_normal(6)
+    point = feasible_dual(problem, nu)
+    assert np.linalg.norm(point.nu) > 0.1
+    assert not point.nu[[2, 5]].any()
+    verify_free_columns(problem, point.nu)
+
+
 def test_skip_slack_is_charged() -> None:
     problem = make("squared", skip=True)
     point = feasible_dual(problem, problem.y)
@@ -184,3 +218,29 @@ def test_several_outputs_with_free_terms() -> None:
         verify_free_columns(problem, point.nu)
         bound, scale = dual_bound(problem, point, 2.0)
         assert 0 <= bound <= dual_value(problem, point.nu, scale)
+
+
+@pytest.mark.parametrize("shift", [0.0, 1e4, -1e7, 1.7e9])
+def test_far_data_cost_no_more_than_near_ones(shift: float) -> None:
+    """The change that makes the equalities exact, solved for in rational arithmetic, is within the slack."""
+    rng = np.random.default_rng(7)
+    x = rng.standard_normal((15, 1)) + shift
+    problem = TrainingProblem(x, rng.standard_normal(15), reg=0.1, bias="free", skip=True)
+    point = feasible_dual(problem, problem.y)
+    assert point.nu.any() and point.slack <= 1e-14
+    assert point.pricing_slack(problem) <= 1e-12
+    nu, columns = [Fraction(v) for v in point.nu.tolist()], [Fraction(v) for v in x[:, 0].tolist()]
+    total, moment = sum(nu), sum(a * b for a, b in zip(nu, columns, strict=True))
+    i, j = point.rows.tolist()
+    first = (total * columns[j] - moment) / (columns[i] - columns[j])
+    assert max(abs(first), abs(-total - first)) <= Fraction(point.slack)
+
+
+@pytest.mark.parametrize("loss", ["squared", "interpolation"])
+def test_free_biases_are_certified_far_from_the_origin(loss: str) -> None:
+    rng = np.random.default_rng(8)
+    x, y = rng.uniform(-1e4, 1e4, (20, 1)) + 1.7e9, rng.standard_normal(20)
+    reg = {} if loss == "interpolation" else {"reg": 100.0}
+    certificate = solve(TrainingProblem(x, y, loss=loss, bias="free", skip=True, **reg)).certificate
+    assert certificate.verdict == "optimal"
+    verify_bound(certificate.problem, certificate, exhaustive=False)

@@ -20,7 +20,7 @@ def make(loss: str = "squared", **options: object) -> TrainingProblem:
     return TrainingProblem(rng.standard_normal((7, 2)), y, loss=loss, reg=1.0, **options)
 
 
-@pytest.mark.parametrize(("loss", "conventions"), latin(["squared", "huber", "logistic"], CONVENTIONS, every=2))
+@pytest.mark.parametrize(("loss", "conventions"), latin(["squared", "huber", "logistic"], CONVENTIONS, every=3))
 def test_no_neuron_pays_at_reg_max_and_one_does_below(loss: str, conventions: dict[str, object]) -> None:
     problem = make(loss, **conventions)
     top = reg_max(problem)

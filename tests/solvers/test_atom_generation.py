@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from helpers.grids import latin
@@ -9,7 +11,7 @@ from helpers.reference import reference_optimum
 from helpers.verify import exact_pricing, network_objective
 
 from convexnet import TrainingProblem, certify, enumerate_patterns, sample_patterns
-from convexnet.errors import InfeasibleError, NetworkError, PatternError, ProblemError
+from convexnet.errors import InfeasibleError, NetworkError, PatternError, ProblemError, TooManyCellsError
 from convexnet.pricing import cell_atoms, dual_bound, feasible_dual, price_cells
 from convexnet.solvers import generate_atoms, refine_dual, solve_dictionary
 
@@ -86,6 +88,56 @@ def test_a_partial_list_bounds_listed_cells_only() -> None:
     assert result.objective >= generate_atoms(problem).lower_bound
 
 
+@pytest.mark.parametrize(("loss", "bias", "draw"), [("squared", "penalized", 0), ("interpolation", "free", 5)])
+def test_over_a_partial_list_neurons_stay_in_the_listed_cells(loss: str, bias: str, draw: int) -> None:
+    rng = np.random.default_rng(3)
+    problem = TrainingProblem(
+        rng.standard_normal((8, 2)), rng.standard_normal(8), loss=loss, bias=bias, reg=None if loss[0] == "i" else 0.1
+    )
+    patterns = sample_patterns(problem.extended, 10 if loss[0] == "s" else 25, random_state=draw)
+    result = generate_atoms(problem, patterns)
+    assert result.status == "solved"
+    assert result.lower_bound <= result.objective
+    outputs = problem.extended @ result.directions
+    limit = 1e-9 * np.linalg.norm(problem.extended, axis=1)[:, None] * np.linalg.norm(result.directions, axis=0)
+    inside = np.all((2.0 * patterns.patterns[:, :, None] - 1) * outputs[:, None] >= -limit[:, None], axis=0)
+    assert inside.any(axis=0).all()
+    if loss == "squared":  # below it was 1.1494, by neurons of other cells
+        assert result.objective == pytest.approx(1.16993109, rel=1e-6)
+    json.dumps(result.to_dict(), allow_nan=False)
+
+
+def test_a_list_that_cannot_fit_is_named() -> None:
+    problem = make("interpolation", {"bias": "none"}, 4)
+    with pytest.raises(InfeasibleError, match="neurons of the listed cells"):
+        generate_atoms(problem, enumerate_patterns(problem.extended).subset([0]))
+
+
+@pytest.mark.parametrize("skip", [False, True])
+def test_data_far_from_the_origin_lose_no_digits(skip: bool) -> None:
+    problem = make("squared", {"bias": "free", "skip": skip}, 5)
+    moved = problem.with_options(X=problem.X + 1e6)
+    near = generate_atoms(problem, tol=1e-9)
+    for patterns in (None, enumerate_patterns(moved.extended)):
+        far = generate_atoms(moved, patterns, tol=1e-8)
+        assert far.status == "solved"
+        assert far.objective == pytest.approx(near.objective, rel=1e-8)
+        assert far.objective == pytest.approx(network_objective(moved, far.network), rel=1e-12)
+        outputs = np.maximum(moved.extended @ far.directions, 0) @ far.amplitudes + moved.free_columns @ far.free
+        assert outputs == pytest.approx(far.network.predict(moved.X), abs=1e-8)
+
+
+@pytest.mark.parametrize("loss", ["squared", "hinge", "interpolation"])
+def test_without_time_for_the_cells_the_free_terms_remain(loss: str) -> None:
+    problem = make(loss, {"bias": "free"}, 6)
+    result = generate_atoms(problem, time_limit=1e-9)
+    assert (result.status, result.scope, result.n_atoms) == ("time_limit", "all", 0)
+    assert 0 < result.lower_bound <= generate_atoms(problem).objective <= result.objective
+    json.dumps(result.to_dict(), allow_nan=False)
+    with pytest.raises(TooManyCellsError):
+        generate_atoms(make(loss, {}, 0, np.random.default_rng(0).standard_normal((300, 8))))
+
+
 @pytest.mark.parametrize("bias", ["penalized", "free", "none"])
 def test_contradictory_targets_are_infeasible(bias: str) -> None:
     X = np.array([[1.0, 2.0], [1.0, 2.0], [0.0, 1.0], [3.0, 1.0]])
@@ -105,7 +157,7 @@ def test_limits_and_callbacks_end_the_rounds() -> None:
     assert short.status == "iteration_limit"
     assert short.lower_bound <= value <= short.objective
     assert generate_atoms(problem, callback=lambda progress: True).status == "callback"
-    assert generate_atoms(problem, time_limit=0.01, tol=0).status in ("time_limit", "stalled")
+    assert generate_atoms(problem, time_limit=0.01, tol=1e-300).status in ("time_limit", "stalled")
 
 
 def test_other_problems_are_refused() -> None:
@@ -118,7 +170,7 @@ def test_other_problems_are_refused() -> None:
         generate_atoms(problem.X)
     with pytest.raises(PatternError, match="belong to"):
         generate_atoms(problem, enumerate_patterns(problem.X))
-    for bad in ({"tol": -1}, {"time_limit": 0}, {"max_iter": "x"}):
+    for bad in ({"tol": -1}, {"tol": 0}, {"time_limit": 0}, {"max_iter": "x"}):
         with pytest.raises(ProblemError):
             generate_atoms(problem, **bad)
 

@@ -126,6 +126,45 @@ def test_scaling_targets_and_reg_scales_the_solution(scale: float) -> None:
     assert np.allclose(large.coefficients, one.coefficients * scale, rtol=1e-6, atol=1e-9 * scale)
 
 
+@pytest.mark.parametrize("loss", ["squared", "interpolation"])
+@pytest.mark.parametrize("norm", ["l2", "l1"])
+@pytest.mark.parametrize("length", [1e154, 1e155, 1e200, 1e-170])
+def test_directions_may_have_any_length(loss: str, norm: str, length: float) -> None:
+    problem, directions = make(loss, 7, norm=norm)
+    plain = solve_dictionary(problem, directions)
+    scaled = solve_dictionary(problem, directions * length)
+    assert scaled.objective == pytest.approx(plain.objective, rel=1e-9)
+    assert np.allclose(scaled.coefficients * length, plain.coefficients, rtol=1e-7, atol=1e-9)
+
+
+@pytest.mark.parametrize("length", [1e-305, 1e305])
+def test_lengths_beyond_floating_point_are_refused(length: float) -> None:
+    problem, directions = make("squared", 7)
+    with pytest.raises(DataError, match="scale it to norm one"):
+        solve_dictionary(problem, directions * length)
+
+
+def test_a_result_without_a_fit_is_plain_json() -> None:
+    problem, directions = make("interpolation", 7)
+    result = solve_dictionary(problem, directions, time_limit=1e-9)
+    document = json.loads(json.dumps(result.to_dict(), allow_nan=False))
+    assert result.objective == np.inf
+    assert document["objective"] is None
+
+
+def test_dual_vectors_on_the_boundary_of_their_box_still_bound() -> None:
+    """Median regression on a grid: nearly all dual variables are at a bound, and rounding must not lose the rest."""
+    X = np.array([-1.0, 1.0, 1.0, -1.0, 3.0, 2.0, 0.0])[:, None]
+    y = [-0.26138236, -0.69983106, 0.4795405, -0.44894889, -0.34530637, 0.73892662, 0.25849677]
+    problem = TrainingProblem(X, y, loss="absolute", reg=0.1, bias="free", skip=True)
+    dictionary = np.array([[1.0, 1.0, 1.0, 1.0], [0.0, -1.0, -2.0, 1.0]])  # all knots
+    result = solve_dictionary(problem, dictionary)
+    program = build_dictionary(problem, dictionary)
+    program.solve(tol=1e-10)
+    assert result.status == "solved"
+    assert result.objective == pytest.approx(program.value, rel=1e-8)
+
+
 def test_permuting_rows_and_repeating_atoms_changes_nothing() -> None:
     problem, directions = make("absolute", 8)
     order = np.random.default_rng(0).permutation(problem.n)
@@ -143,8 +182,10 @@ def test_a_dictionary_that_cannot_fit_has_a_certificate() -> None:
     outputs = np.maximum(problem.extended @ directions[:, :4], 0)
     assert nu @ problem.y > 0
     assert np.max(np.abs(nu @ outputs)) < 1e-9 * float(nu @ problem.y)
-    with pytest.raises(InfeasibleError) as caught:
+    with pytest.raises(InfeasibleError, match="a sign that it may have"):
         solve_dictionary(problem, directions, signs=np.ones(40))
+    with pytest.raises(InfeasibleError) as caught:
+        solve_dictionary(problem.with_options(y=1e-30 * problem.y), directions, signs=np.ones(40))
     nu = np.asarray(caught.value.certificate)
     assert nu @ problem.y > 0
     assert np.max(nu @ np.maximum(problem.extended @ directions, 0)) < 1e-9 * float(nu @ problem.y)
@@ -223,7 +264,7 @@ def test_other_bad_input_is_refused() -> None:
             call(problem.X, directions)
         with pytest.raises(ProblemError, match="scalar output"):
             call(TrainingProblem(problem.X, problem.X, reg=1.0), directions)
-    for bad in ({"tol": -1}, {"time_limit": 0}, {"max_iter": 0}, {"tol": "x"}):
+    for bad in ({"tol": -1}, {"tol": 0}, {"time_limit": 0}, {"max_iter": 0}, {"tol": "x"}):
         with pytest.raises(ProblemError):
             solve_dictionary(problem, directions, **bad)
     free = problem.with_options(bias="free")

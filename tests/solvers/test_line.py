@@ -11,7 +11,7 @@ from helpers.grids import latin
 
 from convexnet import ShallowNetwork, TrainingProblem, enumerate_patterns, reg_max
 from convexnet.baselines import train
-from convexnet.errors import InfeasibleError
+from convexnet.errors import InfeasibleError, ProblemError
 from convexnet.networks.no_skip import no_skip_network, no_skip_norm
 from convexnet.pricing import dual_bound, feasible_dual, price_cells
 from convexnet.programs import build_relu
@@ -63,7 +63,7 @@ def test_smooth_losses_are_solved_to_rounding(loss: str, activation: str, bias: 
         _check(problem, result, 1e-10)
 
 
-@pytest.mark.parametrize(("loss", "bias", "free"), latin(LOSSES[3:], ("penalized", "none"), range(4), every=4))
+@pytest.mark.parametrize(("loss", "bias", "free"), latin(LOSSES[3:], ("penalized", "none"), range(4), every=3))
 def test_losses_with_kinks_are_certified(loss: str, bias: str, free: int) -> None:
     problem = _problem(1, 9, loss, 0.1, bias=bias, **FREE[free])
     result = solve_penalized(problem, tol=1e-6)
@@ -89,7 +89,9 @@ def test_many_samples_with_tiny_spacings(n: int, options: dict[str, Any]) -> Non
 
 
 @pytest.mark.parametrize(
-    ("starts", "options"), latin((4, 60), ({}, {"bias": "free"}, {"skip": True, "intercept": True}), every=2)
+    ("starts", "options"),
+    [(4, {}), *(pytest.param(60, options, marks=pytest.mark.slow)
+                for options in ({}, {"bias": "free"}, {"skip": True, "intercept": True}))],
 )
 def test_no_gradient_run_is_better(starts: int, options: dict[str, Any]) -> None:
     problem = _problem(2, 20, ratio=0.05, **options)
@@ -98,6 +100,15 @@ def test_no_gradient_run_is_better(starts: int, options: dict[str, Any]) -> None
     best = min(problem.objective(network) for network in runs.networks if network is not None)
     assert best >= result.lower_bound
     assert best >= result.objective * (1 - 1e-9)
+
+
+@pytest.mark.parametrize("options", [{}, {"bias": "free"}])
+def test_the_callback_is_asked_whatever_the_bias_rule(options: dict[str, Any]) -> None:
+    seen: list[Any] = []
+    result = solve_spline(_problem(2, 20, **options), callback=lambda record: seen.append(record) or True)
+    assert len(seen) == 1 and result.status == "callback" and result.lower_bound <= result.objective
+    with pytest.raises(ProblemError, match="callback"):
+        solve_spline(_problem(2, 20, **options), callback=1)  # type: ignore[arg-type]
 
 
 def test_knots_leave_the_data_and_pay_for_their_place() -> None:
@@ -173,9 +184,12 @@ def test_the_three_regimes_of_the_missing_skip_connection() -> None:
 
 
 def test_repeated_abscissae_with_different_targets_cannot_be_interpolated() -> None:
-    problem = TrainingProblem([[0.0], [0.0], [1.0]], [0.0, 1.0, 2.0], loss="interpolation", bias="free")
-    with pytest.raises(InfeasibleError):
-        solve_spline(problem)
+    for bias in ("free", "penalized"):
+        problem = TrainingProblem([[0.0], [0.0], [1.0]], [0.0, 1.0, 2.0], loss="interpolation", bias=bias)
+        with pytest.raises(InfeasibleError, match="same x") as caught:
+            solve_spline(problem)
+        nu = caught.value.certificate
+        assert nu @ problem.y > 0 and nu[0] == -nu[1]  # type: ignore[operator,index]
 
 
 def test_empty_network_is_the_answer_above_reg_max() -> None:
@@ -184,3 +198,21 @@ def test_empty_network_is_the_answer_above_reg_max() -> None:
     result = solve_spline(problem)
     assert result.n_neurons == 0
     assert result.objective == pytest.approx(problem.objective(ShallowNetwork(np.zeros((0, 1)), [], [])))
+
+
+@pytest.mark.parametrize(("seed", "loss"), latin(range(6), LOSSES[3:], every=2))
+def test_losses_with_kinks_reach_their_tolerance(seed: int, loss: str) -> None:
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(6, 26))
+    x = np.round(1.5 * rng.standard_normal(n), 3)
+    y = rng.standard_normal(n) if loss == "absolute" else np.where(rng.random(n) < 0.5, 1.0, -1.0)
+    options = ({"bias": "free"}, {"skip": True}, {"intercept": True})[seed % 3]
+    result = solve_spline(TrainingProblem(x[:, None], y, loss=loss, reg=0.01, **options), tol=1e-8)
+    assert result.status == "solved" and result.lower_bound <= result.objective
+
+
+def test_a_hinge_problem_whose_neurons_join_over_many_rounds() -> None:
+    x = np.array([-1.705, 0.642, -1.983, 0.687, 0.997, 0.414, -1.049, -0.28, -2.667, -0.722])
+    y = np.array([-1.0, 1, 1, 1, 1, 1, 1, -1, -1, 1])
+    result = solve_spline(TrainingProblem(x[:, None], y, loss="hinge", reg=0.005569501464079181, skip=True))
+    assert result.gap <= 1e-8 and result.objective == pytest.approx(0.336216, rel=1e-5)

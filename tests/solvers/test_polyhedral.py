@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from helpers.grids import latin
@@ -111,6 +113,57 @@ def test_a_zero_row_without_bias_is_infeasible() -> None:
         solve_polyhedral(problem)
 
 
+@pytest.mark.parametrize(("loss", "skip"), [("squared", True), ("interpolation", False), ("absolute", True)])
+def test_data_far_from_the_origin_lose_no_digits(loss: str, skip: bool) -> None:
+    problem = make(loss, {"bias": "free", "skip": skip}, 5)
+    moved = problem.with_options(X=problem.X + np.array([1e6, 0.0]))
+    near, far = solve_polyhedral(problem), solve_polyhedral(moved, tol=1e-7)
+    assert far.status == "solved"
+    assert far.objective == pytest.approx(near.objective, rel=1e-7)
+    assert far.objective == pytest.approx(network_objective(moved, far.network), rel=1e-12)
+    outputs = np.maximum(moved.extended @ far.directions, 0) @ far.amplitudes + moved.free_columns @ far.free
+    assert outputs == pytest.approx(far.network.predict(moved.X), abs=1e-7)
+
+
+def test_median_regression_on_a_grid_leaves_the_free_terms() -> None:
+    """The first dual vector is a vertex of its box; it was rounded away, and the solver stopped at 2.97."""
+    X = np.array([-1.0, 1.0, 1.0, -1.0, 3.0, 2.0, 0.0])[:, None]
+    y = [-0.26138236, -0.69983106, 0.4795405, -0.44894889, -0.34530637, 0.73892662, 0.25849677]
+    problem = TrainingProblem(X, y, loss="absolute", reg=0.1, bias="free", skip=True, norm="l1")
+    result = solve_polyhedral(problem)
+    assert result.status == "solved"
+    assert result.objective == pytest.approx(1.535017775, rel=1e-8)
+
+
+def test_free_columns_may_be_dependent() -> None:
+    """A skip connection from a constant feature repeats the intercept or nothing: one direction fewer is free."""
+    y = [-0.925685, -0.545571, 1.004246, 0.3]
+    for constant in (0.0, 2.0):
+        X = np.array([[constant, -1.0], [constant, 1.0], [constant, 0.0], [constant, 0.5]])
+        problem = TrainingProblem(X, y, reg=0.1, bias="free", skip=True, norm="l1")
+        plain = solve_polyhedral(problem.with_options(X=X[:, 1:]))
+        result = solve_polyhedral(problem)
+        assert result.status == "solved"
+        assert result.objective == pytest.approx(plain.objective, rel=1e-8)
+
+
+def test_hinge_with_nearly_all_dual_variables_at_a_bound() -> None:
+    X = [[0.0, 2.0], [-1.0, -2.0], [1.0, 3.0], [-1.0, -1.0], [-2.0, 0.0]]
+    options = {"loss": "hinge", "reg": 0.1, "bias": "none", "skip": True, "intercept": True, "activation": "absolute"}
+    result = solve_polyhedral(TrainingProblem(X, [1.0, -1, -1, -1, -1], norm="l1", **options))
+    assert result.objective == pytest.approx(0.15, rel=1e-9)  # the solver stopped at 2
+    assert result.lower_bound <= 0.15
+
+
+@pytest.mark.parametrize("loss", ["logistic", "interpolation"])
+def test_without_time_for_the_rays_the_free_terms_remain(loss: str) -> None:
+    problem = make(loss, {}, 6)
+    result = solve_polyhedral(problem, time_limit=1e-9)
+    assert (result.status, result.scope, result.n_atoms) == ("time_limit", "all", 0)
+    assert 0 < result.lower_bound <= solve_polyhedral(problem).objective <= result.objective
+    json.dumps(result.to_dict(), allow_nan=False)
+
+
 def test_limits() -> None:
     problem = make("squared", {}, 0, np.random.default_rng(0).standard_normal((20, 2))).with_options(reg=1e-2)
     short = solve_polyhedral(problem, max_iter=2)
@@ -132,6 +185,6 @@ def test_other_problems_are_refused() -> None:
         solve_polyhedral(TrainingProblem(problem.X, problem.X, reg=1.0, norm="l1"))
     with pytest.raises(ProblemError, match="Expected a TrainingProblem"):
         solve_polyhedral(problem.X)
-    for bad in ({"tol": -1}, {"time_limit": 0}, {"max_iter": 1.5}, {"max_rays": 0}):
+    for bad in ({"tol": -1}, {"tol": 0}, {"time_limit": 0}, {"max_iter": 1.5}, {"max_rays": 0}):
         with pytest.raises(ProblemError):
             solve_polyhedral(problem, **bad)

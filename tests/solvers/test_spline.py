@@ -7,6 +7,7 @@ import json
 import math
 import re
 import textwrap
+import warnings
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import pytest
 from helpers.grids import latin
 
 from convexnet import TrainingProblem
-from convexnet.errors import DataError, InfeasibleError, NetworkError, ProblemError
+from convexnet.errors import DataError, InaccurateSolutionWarning, InfeasibleError, NetworkError, ProblemError
 from convexnet.losses import HuberLoss
 from convexnet.networks import LinearSpline
 from convexnet.solvers import SplineResult, solve_spline
@@ -414,7 +415,7 @@ def test_wrong_arguments_are_named() -> None:
 def test_separated_labels_have_no_logistic_minimum() -> None:
     x = np.arange(6.0)
     for y in (np.sign(x - 2.5), -np.sign(x - 2.5), np.ones(6)):
-        with pytest.raises(ProblemError, match="threshold"):
+        with pytest.raises(ProblemError, match="attains the minimum"):
             solve_spline(stated(x, y, loss="logistic"))
         assert solve_spline(stated(x, y, loss="hinge")).objective == pytest.approx(0.0, abs=1e-12)
     touching = stated(np.array([0.0, 1.0, 1.0, 2.0]), np.array([-1.0, -1.0, 1.0, 1.0]), loss="logistic")
@@ -451,3 +452,74 @@ def test_theory_page_prints_what_it_shows(capsys: pytest.CaptureFixture[str]) ->
     code, shown = (textwrap.dedent(body).strip() for _, body in blocks)
     exec(compile(code, "splines.rst", "exec"), {})
     assert capsys.readouterr().out.strip() == shown
+
+
+# -------------------------------------------------------------------------- what a network, JSON or the caller can do
+def test_interpolation_of_nearly_straight_data_meets_them() -> None:
+    x = np.linspace(0.0, 1.0, 10_000)
+    problem = stated(x, x + 0.5e-8 * x**2, loss="interpolation", reg=None)
+    result = solve_spline(problem)
+    assert result.status == "solved" and result.objective == pytest.approx(1e-8, rel=1e-2)
+    assert np.abs(result.spline.residuals(x, problem.y)).max() <= 1e-14  # type: ignore[union-attr]
+    slopes = [Fraction(b) - Fraction(a) for a, b in itertools.pairwise(problem.y.tolist())]
+    slopes = [s / (Fraction(b) - Fraction(a)) for s, (a, b) in zip(slopes, itertools.pairwise(x.tolist()), strict=True)]
+    assert Fraction(result.lower_bound) <= sum(abs(b - a) for a, b in itertools.pairwise(slopes))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"skip": False}, {"bias": "penalized"}, {"bias": "penalized", "skip": False, "intercept": True}],
+)
+def test_free_terms_that_fit_all_labels_leave_no_logistic_minimum(options: dict[str, Any]) -> None:
+    x = np.arange(1.0, 5.0)
+    with pytest.raises(ProblemError, match="attains the minimum"):
+        solve_spline(stated(x, np.ones(4), loss="logistic", **options))
+    weight = np.array([1.0, 1.0, 1.0, 0.0])
+    with pytest.raises(ProblemError, match="attains the minimum"):
+        solve_spline(stated(x, np.array([1.0, 1, 1, -1]), loss="logistic", sample_weight=weight, **options))
+    mixed = solve_spline(stated(x - 2.5, np.array([1.0, -1, 1, -1]), loss="logistic", **options))
+    assert mixed.status == "solved"
+
+
+@pytest.mark.parametrize("options", [{"bias": "penalized"}, {"skip": False}, {"loss": "huber"}])
+def test_choices_that_do_nothing_are_refused(options: dict[str, Any]) -> None:
+    x, y = curve(10, "uniform")
+    for wrong in ({"method": "interior_point"}, {"start": "a"}, {"callback": 3}):
+        with pytest.raises(ProblemError, match=next(iter(wrong))):
+            solve_spline(stated(x, y, **options), **wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("bias", ["penalized", "free"])
+@pytest.mark.parametrize("loss", ["squared", "interpolation"])
+def test_interrupts_leave_a_result(bias: str, loss: str) -> None:
+    def interrupt(record: Any) -> None:
+        raise KeyboardInterrupt
+
+    x, y = curve(10, "uniform")
+    problem = stated(x, y, bias=bias, loss=loss, reg=0.01 if loss == "squared" else None)
+    result = solve_spline(problem, callback=interrupt)
+    assert result.status == "interrupted" and result.lower_bound <= result.objective
+    assert json.loads(json.dumps(result.to_dict(), allow_nan=False))["status"] == "interrupted"
+
+
+def test_networks_of_far_data_are_warned_of() -> None:
+    x, y = curve(30, "uniform")
+    with pytest.warns(InaccurateSolutionWarning, match="centre x"):
+        result = solve_spline(stated(x + 1e10, y, loss="interpolation", reg=None))
+    assert result.status == "solved" and not math.isfinite(result.problem.objective(result.network))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        solve_spline(stated(x + 1e3, y, loss="interpolation", reg=None))
+        solve_spline(stated(x, 2 * x + 1))
+
+
+@pytest.mark.parametrize("loss", ["squared", "interpolation", "absolute"])
+def test_free_biases_do_not_feel_the_origin(loss: str) -> None:
+    x, y = curve(15, "uniform")
+    x = np.round(x * 2**20) / 2**20
+    for skip in (True, False):
+        options = {"loss": loss, "reg": None if loss == "interpolation" else 0.02, "skip": skip}
+        near, far = (solve_spline(stated(x + move, y, **options), tol=1e-8) for move in (0.0, 2.0**24))
+        assert far.objective == pytest.approx(near.objective, rel=1e-8) and far.gap <= 1e-8
+        assert far.lower_bound <= far.objective
+        np.testing.assert_allclose(far.spline(x + 2.0**24), near.spline(x), atol=1e-4)  # type: ignore[misc]

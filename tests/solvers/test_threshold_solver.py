@@ -81,7 +81,7 @@ def verify(result):
 
 
 @pytest.mark.parametrize(
-    ("kind", "loss", "bias", "intercept"), latin(KINDS, LOSSES, ("penalized", "none"), (False, True), every=11)
+    ("kind", "loss", "bias", "intercept"), latin(KINDS, LOSSES, ("penalized", "none"), (False, True), every=8)
 )
 def test_lasso_equals_the_program_and_proves_it(kind, loss, bias, intercept):
     problem = case(kind, loss, bias, intercept, seed=KINDS.index(kind) + 10 * LOSSES.index(loss))

@@ -137,11 +137,11 @@ def test_several_outputs_are_trained_with_a_bound(loss: str) -> None:
 
 def test_losses_and_norms_that_only_programs_treat_still_train() -> None:
     problem = many(n=24, norm="l1", loss="absolute", reg=1.0)
-    solution = quiet(problem, time_limit=2)
+    solution = quiet(problem, time_limit=1)
     assert solution.method in ("cells", "relu")
     assert 0 <= solution.certificate.lower_bound <= solution.objective
     X, y = data(24, 6)
-    assert quiet(TrainingProblem(X, y, loss="interpolation"), time_limit=3).method == "memorize (atoms)"
+    assert quiet(TrainingProblem(X, y, loss="interpolation"), time_limit=1).method == "memorize (atoms)"
 
 
 # ------------------------------------------------------------------------------------------------------- gated methods

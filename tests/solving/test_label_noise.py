@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+import warnings
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,8 +14,16 @@ from helpers.grids import latin
 from convexnet import ShallowNetwork, TrainingProblem, enumerate_patterns, sample_patterns, solve
 from convexnet.baselines import train_label_noise
 from convexnet.certificates import judge_label_noise
-from convexnet.errors import InfeasibleError, NetworkError, NotCertifiedWarning, PatternError, ProblemError
+from convexnet.errors import (
+    IncompletePatternsWarning,
+    InfeasibleError,
+    NetworkError,
+    NotCertifiedWarning,
+    PatternError,
+    ProblemError,
+)
 from convexnet.networks import label_noise_penalty
+from convexnet.pricing import LabelNoisePricer
 
 LOSSES = ("squared", "huber", "absolute", "logistic", "hinge", "interpolation")
 ACTIVATIONS = ("relu", "leaky", "absolute")
@@ -188,6 +198,9 @@ def test_judge_named_errors() -> None:
         judge_label_noise(problem, ShallowNetwork([[1.0, 1.0]], [0.5], [0.2]))
     with pytest.raises(PatternError, match="other data"):
         judge_label_noise(problem, net, patterns=enumerate_patterns(2 * problem.extended))
+    other = draw(8, 1, 1)
+    with pytest.raises(PatternError, match="other data"):
+        judge_label_noise(problem, net, pricer=LabelNoisePricer(other, enumerate_patterns(other.extended)))
     for bad in (np.ones(3), np.full(8, np.nan), "nu"):
         with pytest.raises(ProblemError, match="nu"):
             judge_label_noise(problem, net, nu=bad)
@@ -198,11 +211,25 @@ def test_judge_named_errors() -> None:
 
 
 # ----------------------------------------------------------------------------------------------- gradient training
-@pytest.mark.parametrize("d", [1, 2])
-@pytest.mark.parametrize("n_starts", [3, pytest.param(60, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("d", "n_starts"), [(1, 3), *(pytest.param(d, 60, marks=pytest.mark.slow) for d in (1, 2))]
+)
 def test_gradient_runs_are_never_below_the_bound(d: int, n_starts: int) -> None:
     problem = draw(8, d, 0)
     certificate = solve(problem, tol=1e-9).certificate
     runs = train_label_noise(problem, width=25, n_starts=n_starts, max_iter=400)
     assert certificate.lower_bound <= runs.best_objective <= 1.05 * certificate.upper_bound
     assert certificate.lower_bound <= min(runs.objectives)
+
+
+def test_chosen_patterns_are_said_to_be_chosen() -> None:
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((30, 5)), rng.standard_normal(30)
+    with pytest.warns(IncompletePatternsWarning, match="were chosen") as caught:
+        solution = solve(TrainingProblem(X, y, reg=0.1, norm="label_noise"))
+    assert solution.certificate.verdict == "listed"
+    assert [Path(record.filename).name for record in caught] == ["test_label_noise.py"]
+    wide = rng.standard_normal((9, 12))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # proven over all networks, whatever was listed
+        assert solve(TrainingProblem(wide, y[:9], reg=0.1, norm="label_noise")).certificate.verdict == "optimal"

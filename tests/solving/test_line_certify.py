@@ -90,3 +90,21 @@ def test_proof_file_of_an_exactly_priced_certificate(tmp_path: Any) -> None:
     certificate = certify(_problem(15, ratio=0.05), time_limit=20, tol=1e-5)
     certificate.save(tmp_path / "proof.json")
     assert verify_file(tmp_path / "proof.json").verdict == "certified"
+
+
+def test_rounding_of_far_data_is_measured() -> None:
+    """Four-digit spacings at 2e7: the norms of the network alone would explain a gap of 4e-4."""
+    x = 19638588.5 + np.array([0.00611334, 0.006223373, 0.006296597, 0.006442863, 0.006550945])
+    y = np.array([-0.19085, -0.87497, 0.00458, 0.59293, 0.27219])
+    problem = TrainingProblem(x[:, None], y, reg=1.215e-4, bias="free")
+    result = solve_spline(problem)
+    certificate = certify(problem, result.network, time_limit=5)
+    assert certificate.verdict == "optimal"
+    better = certificate.improved_objective
+    assert better is None or better >= certificate.lower_bound * (1 - 1e-9)
+    with_skip = problem.with_options(skip=True)
+    certificate = certify(with_skip, result.network, time_limit=5)
+    assert certificate.verdict == "refuted"
+    assert 0 < certificate.lower_bound <= certificate.improved_objective  # type: ignore[operator]
+    certificate = certify(with_skip, certificate.improved, time_limit=5)
+    assert certificate.gap <= 2e-5 and "rounding of the objective included" in certificate.summary()

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers.grids import latin
-from helpers.verify import network_objective, path_norm, predictions, verify_certificate
+from helpers.verify import network_objective, path_norm, predictions, verify_bound, verify_certificate
 
 import convexnet
 from convexnet import Memorization, TrainingProblem, memorize
 from convexnet.errors import DataError, InfeasibleError, NotCertifiedWarning, ProblemError, SolverError
-from convexnet.networks import LinearSpline
+from convexnet.networks import LinearSpline, no_skip_norm
 from convexnet.programs import build_relu
 
 
@@ -179,6 +179,45 @@ def test_fewer_neurons_than_samples_with_free_terms(d: int) -> None:
     assert result.n_neurons < 16
 
 
+@pytest.mark.parametrize("skip", [True, False])
+@pytest.mark.parametrize("d", [1, 2])
+@pytest.mark.parametrize("place", [(1.0, 1e4), (1.0, -1e6), (1e4, 1.7e9)], ids=id_of)
+def test_free_biases_do_not_feel_the_origin(d: int, skip: bool, place: tuple[float, float]) -> None:
+    X, y = case(12 if d == 1 else 8, d)
+    unit, shift = place
+    near = memorize(X, y, bias="free", skip=skip)
+    far = memorize(X * unit + shift, y, bias="free", skip=skip)
+    assert far.status == "solved"
+    assert far.path_norm == pytest.approx(near.path_norm / unit, rel=1e-6)
+    assert far.n_neurons <= far.sparsity_bound
+    assert far.problem.objective(far.network) == far.path_norm
+    assert far.certificate.problem is far.problem and far.certificate.network is far.network
+    assert far.largest_residual == float(np.abs(far.predict(far.problem.X) - y).max()) * (1 + 1e-12)
+    verify_bound(far.problem, far.certificate, exhaustive=False)
+    assert "activation patterns" in far.summary()
+
+
+def test_one_far_column_and_one_constant_column() -> None:
+    X, y = case(8, 2)
+    norm = memorize(X, y, bias="free", skip=True).path_norm
+    for moved in (X + np.array([1e6, 0.0]), np.column_stack([X, np.full(8, 1e6)])):
+        result = memorize(moved, y, bias="free", skip=True)
+        assert (result.status, result.path_norm) == ("solved", pytest.approx(norm, rel=1e-6))
+
+
+@pytest.mark.parametrize(
+    ("unit", "options"),
+    [(1e-8, {}), (1.0, {"time_limit": 1e-9}), (1.0, {"time_limit": 1e-9, "norm": "l1"})],
+    ids=id_of,
+)
+def test_no_more_neurons_than_suffice_whatever_ends_the_search(unit: float, options: dict[str, Any]) -> None:
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((6, 2)), rng.standard_normal(6)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotCertifiedWarning)
+        verify(memorize(unit * X, y, **options))
+
+
 def test_degenerate_data() -> None:
     rng = np.random.default_rng(5)
     grid = np.array([[i, j] for i in range(4) for j in range(4)], dtype=float)
@@ -207,6 +246,51 @@ def test_many_features_end_in_a_network_and_an_honest_bound() -> None:
     assert 0 < result.lower_bound < result.path_norm
     text = repr(result) + result.summary()
     assert "optim" not in text.lower()
+
+
+@pytest.mark.parametrize("d", [2, 9])
+def test_an_interrupt_returns_the_best_fit_so_far(d: int) -> None:
+    def interrupt(_: Any) -> None:
+        raise KeyboardInterrupt
+
+    X, y = case(24, d)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotCertifiedWarning)
+        start = time.perf_counter()
+        result = memorize(X, y, callback=interrupt)
+        assert time.perf_counter() - start < 20
+    assert result.status in ("interrupted", "solved")
+    verify(result)
+
+
+@pytest.mark.parametrize("unit", [1e-8, 1e8])
+def test_one_feature_of_any_scale(unit: float) -> None:
+    X, y = case(20, 1)
+    X[:4] = np.linspace(0.0, 1e-3, 4)[:, None]
+    result = memorize(unit * X, y)
+    assert (result.status, result.method) == ("solved", "line")
+    verify(result)
+
+
+def test_a_bias_that_is_paid_for_and_weights_of_zero() -> None:
+    """The first sample that counts is not the first one."""
+    X, y = case(12, 1)
+    weight = np.where(np.arange(12) == np.argmin(X[:, 0]), 0.0, 1.0)
+    result = memorize(X, y, skip=True, sample_weight=weight)
+    verify(result)
+    fewer = memorize(X[weight > 0], y[weight > 0], skip=True)
+    assert (result.status, result.path_norm) == ("solved", pytest.approx(fewer.path_norm, rel=1e-6))
+
+
+@pytest.mark.parametrize("n", [40, 510])
+def test_no_skip_connection_on_the_line(n: int) -> None:
+    """Savarese et al.: the larger of TV and half of TV plus the sum of the end slopes."""
+    rng = np.random.default_rng(n)
+    x, y = np.arange(n) + rng.uniform(0.0, 0.5, n), rng.standard_normal(n)
+    result = memorize(x[:, None], y, bias="free")
+    assert result.status == "solved"
+    assert result.path_norm == pytest.approx(no_skip_norm(x, y), rel=1e-7)
+    assert result.n_neurons <= n - 1
 
 
 @pytest.mark.parametrize("options", [{"activation": "threshold"}, {"norm": "label_noise"}], ids=id_of)

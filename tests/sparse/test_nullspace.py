@@ -194,3 +194,6 @@ def test_bad_options() -> None:
             juditsky_nemirovski(np.eye(3), s)
     with pytest.raises(ProblemError):
         juditsky_nemirovski(np.eye(3), time_limit=np.nan)
+    for jobs in (0, "a", 1.5, True):
+        with pytest.raises(ProblemError, match="n_jobs"):
+            juditsky_nemirovski(np.eye(3), n_jobs=jobs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from itertools import combinations, product
 
 import numpy as np
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from scipy.optimize import linprog
 
 from convexnet.errors import DataError, ProblemError
-from convexnet.sparse import SupportCertificate, certify_support, recovery_rate
+from convexnet.sparse import SupportCertificate, certify_support, juditsky_nemirovski, recovery_rate
 
 
 def gaussian(m: int, count: int, seed: int) -> np.ndarray:
@@ -138,9 +139,10 @@ def test_injective_matrices_recover_everything_and_nothing_is_recovered_triviall
 
 
 # ------------------------------------------------------------------------------------------------------------ curves
-def test_rates_do_not_depend_on_processes_or_on_the_other_sparsities() -> None:
+@pytest.mark.parametrize("n_jobs", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_rates_do_not_depend_on_processes_or_on_the_other_sparsities(n_jobs: int) -> None:
     A = gaussian(10, 20, 0)
-    one, two = recovery_rate(A, [2, 4], n_trials=12), recovery_rate(A, [4, 2], n_trials=12, n_jobs=2)
+    one, two = recovery_rate(A, [2, 4], n_trials=12), recovery_rate(A, [4, 2], n_trials=12, n_jobs=n_jobs)
     assert one.unique.tolist() == two.unique.tolist()[::-1]
     assert recovery_rate(A, [4], n_trials=12).unique[0] == one.unique[1]
     assert recovery_rate(A, [4], n_trials=12, random_state=None).n_trials[0] == 12
@@ -171,6 +173,22 @@ def test_time_limit_of_a_curve() -> None:
     assert curve.status == "time_limit" and curve.wall_time < 5 and 0 < curve.n_trials.sum() < 20_000
 
 
+def test_any_number_of_trials_begins_at_once_and_every_result_is_json() -> None:
+    curve = recovery_rate(gaussian(5, 9, 0), [2, 3], n_trials=10**12, time_limit=0.05)
+    assert curve.status == "time_limit" and curve.wall_time < 2 and curve.n_trials[1] == 0
+    assert json.loads(json.dumps(curve.to_dict(), allow_nan=False))["rate"][1] is None
+    assert curve.summary().count("\n") == 2 and curve.interval()[1].tolist() == [0, 1]
+    for found in (certify_support(np.eye(3), [], []), certify_support(np.zeros((2, 2)), [0], [1])):
+        json.dumps(found.to_dict(), allow_nan=False)
+
+
+def test_rows_too_small_for_dual_vectors_are_named() -> None:
+    A = gaussian(3, 5, 0) * np.array([1.0, 1e-310, 0.0])[:, None]
+    for function in (juditsky_nemirovski, lambda A: certify_support(A, [0], [1]), lambda A: recovery_rate(A, [1])):
+        with pytest.raises(DataError, match="row 1 of A"):
+            function(A)
+
+
 # --------------------------------------------------------------------------------------------------------- bad input
 @pytest.mark.parametrize(
     ("support", "signs"),
@@ -193,17 +211,24 @@ def test_bad_matrices(A: object) -> None:
 @pytest.mark.parametrize(
     "options",
     [{"sparsities": []}, {"sparsities": [0]}, {"sparsities": [4]}, {"sparsities": 2}, {"sparsities": [1.5]},
-     {"n_trials": 0}, {"signs": "no"}, {"draw": 3}, {"random_state": -1}, {"time_limit": 0}],
+     {"n_trials": 0}, {"signs": "no"}, {"draw": 3}, {"random_state": -1}, {"time_limit": 0}, {"n_jobs": 0},
+     {"n_jobs": "a"}, {"n_jobs": True}, {"sparsities": "12"}, {"random_state": "a"}],
 )  # fmt: skip
 def test_bad_options(options: dict[str, object]) -> None:
     with pytest.raises(ProblemError):
         recovery_rate(np.eye(3), **{"sparsities": [1], **options})
     with pytest.raises(ProblemError):
         certify_support(np.eye(3), [0], [1], time_limit=-1)
+    with pytest.raises(ProblemError):
+        certify_support(np.eye(3), [0], [1], largest_slack=1)
 
 
 def test_bad_draws_and_confidence() -> None:
     with pytest.raises(DataError, match="twice"):
         recovery_rate(np.eye(3), [2], draw=lambda generator, s: [0, 0])
+    with pytest.raises(DataError, match="2 column numbers"):
+        recovery_rate(np.eye(3), [2], draw=lambda generator, s: [0])
+    with pytest.raises(DataError, match="signs has 2 entries, but the support has 1"):
+        certify_support(np.eye(3), [0], [1, 1])
     with pytest.raises(ProblemError, match="confidence"):
         recovery_rate(np.eye(3), [1], n_trials=1).interval(1.5)

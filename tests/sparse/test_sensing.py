@@ -7,7 +7,7 @@ import pytest
 
 from convexnet import TrainingProblem, enumerate_patterns, solve
 from convexnet.arrangements import PatternSet, sample_patterns
-from convexnet.errors import DataError, NetworkError, PatternError
+from convexnet.errors import DataError, NetworkError, PatternError, ProblemError
 from convexnet.sparse import (
     arrangement_dictionary,
     certify_support,
@@ -16,6 +16,7 @@ from convexnet.sparse import (
     mutual_coherence,
     recovery_rate,
 )
+from convexnet.sparse._column_space import column_space
 
 
 def extended(n: int, d: int, seed: int) -> np.ndarray:
@@ -131,11 +132,55 @@ def test_floor_rises_like_one_minus_a_constant_over_n_squared() -> None:
 def test_floor_does_not_depend_on_the_scale_of_columns() -> None:
     X = extended(30, 1, 1)
     assert coherence_floor(X * [1e6, 1e-3]) == pytest.approx(coherence_floor(X), rel=1e-6)
-    assert coherence_floor(X[:1]) == 0.0 and coherence_floor(X[:2]) == pytest.approx(0, abs=1)
+    assert coherence_floor(X[:1]) == 0.0 and 0 <= coherence_floor(X[:2]) < 1
     assert coherence_floor(X, sample_patterns(X, 5, random_state=0)) <= coherence_floor(X)
 
 
+def test_floor_takes_the_exact_rank_and_not_the_numerical_one() -> None:
+    """Nearly dependent columns span as many dimensions as others, and the sphere has as much room for their cells."""
+    rng = np.random.default_rng(0)
+    x, z, ones = rng.standard_normal(14), rng.standard_normal(14), np.ones(14)
+    near = x + 1e-13 * z
+    flat, wide = np.column_stack([ones, x, near]), np.column_stack([ones, x, (near - x) / 1e-13])
+    assert coherence_floor(flat) == pytest.approx(coherence_floor(wide), rel=1e-9)
+    assert coherence_floor(flat) < 0.4 and np.linalg.matrix_rank(flat, tol=1e-12) == 2
+    repeated = np.column_stack([x, ones, x, 2 * x])
+    assert coherence_floor(repeated) == pytest.approx(coherence_floor(repeated[:, :2]), rel=1e-9)
+
+
+@pytest.mark.parametrize("spread", [1.0, 1e-7, 1e-13])
+def test_column_space_is_that_of_exact_arithmetic(spread: float) -> None:
+    rng = np.random.default_rng(1)
+    table = rng.integers(-9, 10, (8, 3)).astype(float)
+    X = np.column_stack([table[:, 0], table[:, 0] + np.ldexp(table[:, 1], round(np.log2(spread))), table[:, 2] * 1e200])
+    basis, error = column_space(X)
+    assert basis is not None and basis.shape == (8, 3) and error < 1e-9
+    exact = np.linalg.qr(table)[0]
+    assert np.linalg.norm(exact - basis @ (basis.T @ exact), 2) <= error + 1e-14
+
+
+def test_column_space_of_dependent_zero_and_unproven_columns() -> None:
+    x = np.arange(1.0, 9.0)
+    basis, error = column_space(np.column_stack([x, 0 * x, x, 3 * x]))
+    assert basis is not None and basis.shape == (8, 1) and error < 1e-12
+    np.testing.assert_allclose(np.abs(x @ basis), np.linalg.norm(x))
+    assert column_space(np.zeros((3, 2)))[0].shape == (3, 0)
+    tall = np.linspace(-1, 1, 40_000)
+    assert column_space(np.column_stack([tall, tall / 3, np.ones(40_000)])) == (None, np.inf)  # too long to eliminate
+
+
 # ---------------------------------------------------------------------------------------------------------- degenerate
+@pytest.mark.parametrize("scale", [1e-300, 1e-162, 1e150, 1e300])
+def test_extreme_scales_of_data_and_dual_vector_change_nothing(scale: float) -> None:
+    X, nu = extended(6, 1, 0), np.arange(6.0)
+    for dual in (None, nu):
+        base, found = arrangement_dictionary(X, nu=dual), arrangement_dictionary(X * scale, nu=dual)
+        np.testing.assert_allclose(found.matrix, base.matrix, atol=1e-9)
+        np.testing.assert_allclose(found.norms / scale, base.norms)
+    scaled = arrangement_dictionary(X, nu=nu * scale).matrix
+    np.testing.assert_allclose(scaled, arrangement_dictionary(X, nu=nu).matrix, atol=1e-9)
+
+
 @pytest.mark.parametrize(
     "X",
     [[[1.0]], [[-2.0]], [[1.0, 1.0]], [[1.0, 0.0], [1.0, 0.0]], [[0.0, 0.0], [1.0, 2.0]],
@@ -175,6 +220,10 @@ def test_bad_input() -> None:
     for z in (np.ones(3), np.full(found.N, np.inf), np.ones((found.N, 2))):
         with pytest.raises((DataError, NetworkError)):
             found.network(z)
+    with pytest.raises(DataError, match="one entry for every atom"):
+        found.network(np.ones(3))
+    with pytest.raises(ProblemError, match="bias"):
+        found.network(np.ones(found.N), bias="yes")
     with pytest.raises(DataError, match="bias=False"):
         arrangement_dictionary([[1.0], [2.0]]).network([1.0])
     assert isinstance(enumerate_patterns(X), PatternSet)
