@@ -155,12 +155,13 @@ class _Judging:
         )  # fmt: skip
 
     def _wanted(self, certificate: Certificate) -> bool:
-        """Whether the better network that was met is adopted; judging it takes time that must be left."""
+        """Whether the better network that was met is adopted: slightly better ones only while there is time."""
         better = certificate.improved_objective
-        if certificate.improved is None or better is None or self.options.left() <= 0:
+        if certificate.improved is None or better is None:
             return False
-        slightly = self.anywhere and better < certificate.upper_bound * (1 - _ROUNDING)
-        return slightly or certificate.verdict == "refuted"
+        if certificate.verdict == "refuted":
+            return bool(self.pricings) or self.options.left() > 0  # with bounds at hand a verdict takes no search
+        return self.anywhere and self.options.left() > 0 and better < certificate.upper_bound * (1 - _ROUNDING)
 
     def _all_widths(self) -> None:
         """Where not all cells are listed: a bound over networks of every width, and a better network met on the way.

@@ -29,10 +29,11 @@ from ..networks.shallow import ShallowNetwork
 from ..pricing import CellPricer, PricingResult, enumerable, feasible_dual
 from ..pricing.univariate import price_univariate
 from ..problem import TrainingProblem
+from ..solvers._centred import Centring, centring
 from ..solvers.result import Progress
 from ._atom_program import fewer_neurons, refitted
 from ._atom_search import random_fit, search_atoms
-from ._centred import centred, judged_back, moved_network
+from ._judged_back import judged_back
 from ._line_memory import LineFit, dots_fit, fits_on_line, line_fit
 from ._memorized import Memorization
 from .cell_generation import generate_cells
@@ -158,19 +159,18 @@ def fitted(
     callback: Callable[[Progress], object] | None,
 ) -> Memorization:  # fmt: skip
     """:func:`memorize` of a checked problem; ``start`` is when the clock began."""
-    moved = centred(problem)
-    if moved is not None:
-        inner, shift = moved
-        found = _Run(inner, tol, start, time_limit, random_state, callback).result()
-        back = _moved_back(problem, found, shift)
+    place = centring(problem)
+    if place.centre.any():
+        found = _Run(place.problem, tol, start, time_limit, random_state, callback).result()
+        back = _moved_back(place, found)
         if back is not None:
             return back
     return _Run(problem, tol, start, time_limit, random_state, callback).result()
 
 
-def _moved_back(problem: TrainingProblem, found: Memorization, shift: np.ndarray) -> Memorization | None:
+def _moved_back(place: Centring, found: Memorization) -> Memorization | None:
     """The result of centred data as one of the data as given; None if rounding there spoils the fit."""
-    network = moved_network(found.network, shift)
+    problem, network = place.given, place.network(found.network)
     if problem.n * (network.n_neurons + problem.d + 1) <= _DENSE_ENTRIES:
         network = refitted(problem, network)
     if not np.isfinite(problem.objective(network)):
