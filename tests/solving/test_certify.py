@@ -49,7 +49,7 @@ def test_every_kind_of_problem_is_certified_at_the_enumerated_optimum(loss: str,
 
 @pytest.mark.parametrize(
     ("bias", "loss", "method"),
-    latin(["penalized", "free", "none"], ["squared", "hinge"], ["cones", "moment"], every=2),
+    latin(["penalized", "free", "none"], ["squared", "hinge"], ["cones", "moment"], every=3),
 )
 def test_bounds_without_a_list_of_cells(loss: str, bias: str, method: str) -> None:
     problem, patterns = random_problem(loss, 5, bias=bias)

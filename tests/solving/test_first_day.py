@@ -29,7 +29,7 @@ def test_many_rows_on_a_grid_are_listed_completely() -> None:
 
 
 @pytest.mark.parametrize(
-    "shape", [(27, 6), (18, 30), *(pytest.param(shape, marks=pytest.mark.slow) for shape in [(17, 12), (19, 11)])]
+    "shape", [(18, 30), *(pytest.param(shape, marks=pytest.mark.slow) for shape in [(27, 6), (17, 12), (19, 11)])]
 )
 def test_too_many_cells_fall_back_to_a_list(shape: tuple[int, int]) -> None:
     problem = TrainingProblem(*data(*shape), reg=0.5)

@@ -204,7 +204,7 @@ def test_no_method_swaps_one_model_for_the_other(method: str) -> None:
 @pytest.mark.parametrize("how", sorted(STOPPED))
 @pytest.mark.parametrize(
     "method",
-    ["cells", "relu", "gated", *(pytest.param(name, marks=pytest.mark.slow) for name in ("program", "gated_program"))],
+    ["relu", *(pytest.param(name, marks=pytest.mark.slow) for name in ("cells", "gated", "program", "gated_program"))],
 )
 def test_stopped_early_means_bounds_and_a_reason(method: str, how: str) -> None:
     problem = many(n=80)

@@ -36,7 +36,7 @@ def quiet(problem: TrainingProblem, *arguments: Any, **options: Any) -> Solution
 
 
 # ------------------------------------------------------------------------------------------------------------- clocks
-@pytest.mark.parametrize("method", ["auto", "cells", "program"])
+@pytest.mark.parametrize("method", ["auto", *(pytest.param(m, marks=pytest.mark.slow) for m in ("cells", "program"))])
 def test_little_time_is_kept_to(method: str) -> None:
     problem = problem_of(400, 20, loss="logistic", reg=0.5)
     quiet(problem_of(), method, time_limit=0.5)  # imports
