@@ -10,13 +10,16 @@ __all__ = ["hidden_sums"]
 
 _ENTRIES = 20_000_000
 """Entries of the hidden layer that are held at once."""
+_FAST = 1_000_000
+"""Entries up to which sums over sorted breakpoints are no faster."""
 
 
 def hidden_sums(
     X: np.ndarray, weights: np.ndarray, biases: np.ndarray, output_weights: np.ndarray, kappa: float
 ) -> np.ndarray:
     """Return ``sigma(X W^T + b) @ V``, shape (n,) or (n, k), for X (n, d), W (m, d), b (m,), V (m,) or (m, k)."""
-    if len(X) * len(weights) <= _ENTRIES:
+    entries = len(X) * len(weights)
+    if entries <= min(_ENTRIES, _FAST):
         return activate(X @ weights.T + biases, kappa) @ output_weights
     if X.shape[1] == 1:
         return _on_line(X[:, 0], weights[:, 0], biases, output_weights, kappa)

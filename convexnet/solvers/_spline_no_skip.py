@@ -3,16 +3,19 @@ r"""One input variable with free biases and no skip connection: lines are paid f
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..errors import ProblemError
 from ..networks.no_skip import no_skip_network, no_skip_norm
 from ..pricing import dual_bound, feasible_dual, relative_gap
 from ..pricing.univariate import price_univariate
 from ._centred import centring
 from ._line_shift import moved_back
 from ._line_spline import spline_of
+from ._monitor import Monitor, started
 from ._spline_interpolation import node_targets
 from ._spline_nodes import nodes_of
 from ._spline_penalized import Callback, solve_penalized
@@ -38,7 +41,8 @@ def solve_no_skip(
 
     .. math:: \max\big(\mathrm{TV}(f'),\ (\mathrm{TV}(f') + |S|) / 2\big)
 
-    (ReLU), which interpolation evaluates; other losses are trained by generating knots from the exact pricing.
+    (ReLU), which interpolation evaluates. Where the best function with a skip connection costs no more without one, it
+    is the answer; otherwise knots are generated from the exact pricing.
 
     Parameters
     ----------
@@ -71,7 +75,47 @@ def solve_no_skip(
     if problem.loss.name == "interpolation" and problem.kappa == 0:
         near = centring(problem)
         return moved_back(_interpolated(near.problem, tol), near)
-    return solve_penalized(problem, tol=tol, time_limit=time_limit, max_iter=max_iter, callback=callback)
+    monitor = started(tol, time_limit, max_iter, callback)
+    if problem.kappa == 0 and callback is None:
+        near = centring(problem)
+        balanced = _without_line(near.problem, monitor)
+        if balanced is not None:
+            return moved_back(balanced, near)
+    left = max(time_limit - monitor.seconds, 1e-3)
+    return solve_penalized(problem, tol=tol, time_limit=left, max_iter=max_iter, callback=callback)
+
+
+def _without_line(problem: TrainingProblem, monitor: Monitor) -> SplineResult | None:
+    r"""The optimum with a skip connection where it costs no more without one, ``|S| <= TV``; else None.
+
+    Its dual vector is orthogonal to the line as well, so that it is feasible here, with the same value.
+    """
+    from .spline import spline_result
+
+    try:
+        found = spline_result(problem.with_options(skip=True), monitor)
+    except ProblemError:  # such as labels that a line separates
+        return None
+    if found.status == "interrupted":
+        raise KeyboardInterrupt
+    spline, x = found.spline, problem.X[:, 0]
+    if found.status != "solved" or spline is None or x.min() == x.max():
+        return None
+    places = np.concatenate([[x.min()], spline.knots, [x.max()]])
+    if not np.all(np.diff(places) > 0):
+        return None
+    network = no_skip_network(places, spline.predict(places))
+    objective = problem.objective(network)
+    dual = feasible_dual(problem, found.nu)
+    bound = price_univariate(problem, dual.nu).bound + dual.pricing_slack(problem)
+    lower, scale = dual_bound(problem, dual, bound)
+    gap = relative_gap(objective, min(lower, objective))
+    if gap > monitor.tol:
+        return None
+    return replace(
+        found, network=network, objective=objective, lower_bound=min(lower, objective), gap=gap, nu=scale * dual.nu,
+        wall_time=monitor.seconds, problem=problem,
+    )  # fmt: skip
 
 
 def _interpolated(problem: TrainingProblem, tol: float) -> SplineResult:

@@ -216,3 +216,25 @@ def test_a_hinge_problem_whose_neurons_join_over_many_rounds() -> None:
     y = np.array([-1.0, 1, 1, 1, 1, 1, 1, -1, -1, 1])
     result = solve_spline(TrainingProblem(x[:, None], y, loss="hinge", reg=0.005569501464079181, skip=True))
     assert result.gap <= 1e-8 and result.objective == pytest.approx(0.336216, rel=1e-5)
+
+
+# --------------------------------------------------------------------------------- no line needed, no skip connection
+@pytest.mark.parametrize("seed", range(8))
+def test_without_a_skip_connection_both_routes_agree(seed: int) -> None:
+    """Where the ends' slopes are small the best function with a line needs none; odd seeds are steep."""
+    problem = _problem(seed, 14, ("squared", "huber", "logistic")[seed % 3], bias="free")
+    fast, general = solve_spline(problem), solve_penalized(problem)
+    assert fast.objective == pytest.approx(general.objective, rel=1e-9)
+    assert fast.lower_bound <= general.objective * (1 + 1e-12)
+    _check(problem, fast, 1e-9)
+
+
+def test_without_a_skip_connection_many_samples_are_no_harder() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.random(20_000)
+    problem = TrainingProblem(x[:, None], np.sin(30 * x) + 0.1 * rng.standard_normal(x.size), bias="free", reg=0.01)
+    result = solve_spline(problem)
+    assert result.status == "solved" and result.method == "active_set"
+    assert problem.objective(result.network) == pytest.approx(result.objective, rel=1e-10)
+    steep = problem.with_options(X=problem.X[:50], y=problem.y[:50] + 1000 * x[:50])
+    assert solve_spline(steep).method != "active_set"
