@@ -6,6 +6,7 @@ Every bound comes from multipliers ``m >= 0``: on the cell ``g . u <= (g + A^T m
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -122,7 +123,7 @@ class CellGeometry:
     def _dual_norm(self, vector: np.ndarray) -> float:
         if self.problem.norm == "l1":
             return float(np.max(np.abs(vector), initial=0.0))
-        return float(row_norms(vector[None])[0])  # squares of small entries must not underflow
+        return math.hypot(*vector.tolist())  # correct to the last digits also where squares underflow
 
     def _one_sided(self, g: np.ndarray, positive: bool) -> np.ndarray:
         """Where all rows have one sign the bias is free to grow and the function is linear in w."""
