@@ -361,6 +361,8 @@ class Run:
             if self.network is not None or found.improved is None:
                 break
             network = found.improved
+        if self.network is None and found.verdict == "refuted":  # nobody's network: only as far as time allowed
+            found = replace(found, verdict="bound", improved=None, improved_objective=None)
         self.board.lower = max(self.board.lower, found.lower_bound)
         return replace(
             found, status=self.status, history=tuple(self.board.history), wall_time=time.perf_counter() - start,
