@@ -10,14 +10,13 @@ import numpy as np
 
 from .._versions import versions
 from .certificate import Certificate
-from .verdict import named_verdict
 
 if TYPE_CHECKING:
     from ..networks.shallow import ShallowNetwork
     from ..networks.threshold import ThresholdNetwork
     from ..problem import TrainingProblem
 
-__all__ = ["ListedBound", "best_bound", "bounded_certificate"]
+__all__ = ["ListedBound", "best_bound", "bounded_certificate", "named_verdict"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,10 +40,10 @@ def best_bound(bounds: list[ListedBound]) -> tuple[ListedBound, float | None]:
 def bounded_certificate(
     problem: TrainingProblem, network: ShallowNetwork | ThresholdNetwork, best: ListedBound, *, objective: float,
     gap: float, listed: float | None, listed_gap: float | None, tol: float, misfit: float, n_patterns: int,
-    start: float,
+    start: float, refuted: bool = False,
 ) -> Certificate:  # fmt: skip
     """The verdict that the gaps allow, with everything that a certificate records."""
-    verdict, scope = named_verdict(gap, listed_gap, tol, n_patterns)
+    verdict, scope = named_verdict(gap, listed_gap, tol, n_patterns, refuted)
     return Certificate(
         verdict=verdict,
         upper_bound=objective,
@@ -67,3 +66,15 @@ def bounded_certificate(
         network=network,
         problem=problem,
     )
+
+
+def named_verdict(
+    gap: float, listed_gap: float | None, tol: float, n_patterns: int, refuted: bool = False
+) -> tuple[str, str]:
+    """The verdict that the gaps allow, and the class of networks that it is about."""
+    everyone = "all networks of any width"
+    if gap <= tol:
+        return "optimal", everyone
+    if listed_gap is not None and listed_gap <= tol:
+        return "listed", f"networks whose neurons have one of {n_patterns} listed activation patterns"
+    return ("refuted" if refuted else "bound"), everyone

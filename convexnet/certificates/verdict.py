@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .._validation import check_positive
-from .._versions import versions
 from ..errors import PatternError, ProblemError
 from ..networks.shallow import ShallowNetwork
 from ..pricing import (
@@ -25,6 +25,7 @@ from ..pricing import (
     relative_gap,
 )
 from ..problem import check_problem, require_path_norm
+from ._listed import ListedBound, bounded_certificate
 from .certificate import Certificate
 from .improve import improve
 from .tolerances import check_tolerance, largest_residual, rounding_of_objective, rounding_of_zero
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from ..networks.threshold import ThresholdNetwork
     from ..problem import TrainingProblem
 
-__all__ = ["dual_vectors", "judge", "named_verdict", "own_duals"]
+__all__ = ["dual_vectors", "judge", "own_duals"]
 
 _POSSIBLE = 1e-9
 """Relative distance below a proven bound that the rounding of an ordinary objective explains."""
@@ -140,32 +141,14 @@ def judge(
     better_objective = _objective_of(problem, better, best.value)
     refuted = better_objective is not None and better_objective < objective * (1 - tol)
     n_patterns = 0 if pricer is None else len(pricer.patterns)
-    verdict, scope = named_verdict(gap, listed_gap, tol, n_patterns, refuted)
-    return Certificate(
-        verdict=verdict,
-        upper_bound=objective,
-        lower_bound=best.value,
-        gap=gap,
-        tol=tol,
-        scope=scope,
-        nu=best.point.nu,
-        scale=best.scale,
-        pricing_bound=best.pricing_bound,
-        method=best.method,
-        listed_lower_bound=listed,
-        listed_gap=listed_gap,
-        misfit=misfit,
-        n_patterns=n_patterns,
-        improved=better,
-        improved_objective=better_objective,
-        conventions=problem.conventions(),
-        data_hash=problem.data_hash,
-        wall_time=time.perf_counter() - start,
-        versions=versions(),
-        network=network,
-        problem=problem,
-        work=dict(best.every.work),
-        proof=best.every.proof,
+    proven = ListedBound(best.value, best.point.nu, best.scale, best.pricing_bound, best.method, listed)
+    certificate = bounded_certificate(
+        problem, network, proven, objective=objective, gap=gap, listed=listed, listed_gap=listed_gap, tol=tol,
+        misfit=misfit, n_patterns=n_patterns, start=start, refuted=refuted,
+    )  # fmt: skip
+    every = best.every
+    return replace(
+        certificate, improved=better, improved_objective=better_objective, work=dict(every.work), proof=every.proof
     )
 
 
@@ -322,15 +305,3 @@ def _is_list(nu: Any) -> bool:
 def _best(values: Iterable[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return max(known) if known else None
-
-
-def named_verdict(
-    gap: float, listed_gap: float | None, tol: float, n_patterns: int, refuted: bool = False
-) -> tuple[str, str]:
-    """The verdict that the gaps allow, and the class of networks that it is about."""
-    everyone = "all networks of any width"
-    if gap <= tol:
-        return "optimal", everyone
-    if listed_gap is not None and listed_gap <= tol:
-        return "listed", f"networks whose neurons have one of {n_patterns} listed activation patterns"
-    return ("refuted" if refuted else "bound"), everyone

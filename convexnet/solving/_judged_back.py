@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..certificates._listed import named_verdict
 from ..certificates.tolerances import largest_residual, rounding_of_objective, rounding_of_zero
-from ..certificates.verdict import named_verdict
 from ..pricing import dual_bound, feasible_dual, relative_gap
 
 if TYPE_CHECKING:

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..arrangements import PatternSet, enumerate_patterns
 from ..certificates import Certificate, judge
+from ..certificates._listed import named_verdict
 from ..certificates.improve import improve
 from ..errors import ConvexNetError, TooManyCellsError
 from ..networks.activations import activate
@@ -362,7 +363,8 @@ class Run:
                 break
             network = found.improved
         if self.network is None and found.verdict == "refuted":  # nobody's network: only as far as time allowed
-            found = replace(found, verdict="bound", improved=None, improved_objective=None)
+            verdict, scope = named_verdict(found.gap, found.listed_gap, found.tol, found.n_patterns)
+            found = replace(found, verdict=verdict, scope=scope, improved=None, improved_objective=None)
         self.board.lower = max(self.board.lower, found.lower_bound)
         return replace(
             found, status=self.status, history=tuple(self.board.history), wall_time=time.perf_counter() - start,

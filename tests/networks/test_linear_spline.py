@@ -234,9 +234,8 @@ def fewest_knots(x: np.ndarray, theta: np.ndarray) -> int:
 @pytest.mark.parametrize("seed", [*range(24), *(pytest.param(s, marks=pytest.mark.slow) for s in range(24, 400))])
 def test_no_function_has_fewer_knots(seed: int) -> None:
     x, theta = small_case(seed)
-    if x.size < 3:
-        pytest.skip("no inner node")
-    assert LinearSpline.from_values(x, theta).sparsest(x).n_knots == fewest_knots(x, theta)
+    fewest = fewest_knots(x, theta) if x.size > 2 else 0
+    assert LinearSpline.from_values(x, theta).sparsest(x).n_knots == fewest
 
 
 @settings(max_examples=60, deadline=None)

@@ -9,6 +9,7 @@ import cvxpy as cp
 import numpy as np
 import pytest
 from helpers.grids import latin
+from helpers.nasty_data import KINDS, nasty_data
 
 from convexnet import TrainingProblem, enumerate_patterns
 from convexnet.arrangements import face_patterns, sample_patterns
@@ -27,30 +28,9 @@ def make(X: Any, **options: Any) -> TrainingProblem:
 
 
 def data(kind: str, seed: int = 0) -> np.ndarray:
-    rng = np.random.default_rng(seed)
-    X = rng.standard_normal((6, 2))
-    return {
-        "plain": lambda: X,
-        "integers": lambda: rng.integers(-2, 3, (6, 2)).astype(float),
-        "antipodal": lambda: np.concatenate([X[:3], -2 * X[:3]]),
-        "duplicates": lambda: X[[0, 1, 1, 2, 2, 2]],
-        "zero row": lambda: np.concatenate([X[:5], np.zeros((1, 2))]),
-        "one line": lambda: np.outer([-1.0, 2.0, 3.0, -0.5, 1.0, 0.0], [1.0, 3.0]),
-        "wide": lambda: rng.standard_normal((3, 4)),
-        "one sample": lambda: X[:1],
-        "columns 1e-6 and 1e6": lambda: X * [1e-6, 1e6],
-        "rows 1e-6 to 1e6": lambda: X * (10.0 ** np.arange(-6, 12, 3))[:, None],
-        "offset": lambda: X + 1e4,
-        "tiny": lambda: X * 1e-90,
-        "huge": lambda: X * 1e90,
-        "thin": lambda: np.column_stack([np.ones(6), 1 + 1e-9 * np.arange(6)]),
-    }[kind]()
+    return nasty_data(kind, seed, tiny=1e-90)  # squares of sizes must not underflow
 
 
-KINDS = (
-    "plain", "integers", "antipodal", "duplicates", "zero row", "one line", "wide", "one sample",
-    "columns 1e-6 and 1e6", "rows 1e-6 to 1e6", "offset", "tiny", "huge", "thin",
-)  # fmt: skip
 TIGHT = ("plain", "integers", "antipodal", "duplicates", "zero row", "one line", "wide", "one sample")
 
 
